@@ -1,0 +1,88 @@
+"""The command line: LiveKit's own worker commands and ours, behind one `python agent.py`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+from livekit.agents import cli
+
+from .config import ConfigError, Settings, load_settings, require_keys
+from .worker import build_server
+
+app = typer.Typer(
+    name="agent.py",
+    help="Parley: a voice agent for LiveKit rooms.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+_PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence, never a stack trace."""
+    try:
+        app()
+    except ConfigError as e:
+        sys.exit(f"{e}")
+
+
+def _run_worker() -> None:
+    """Hand the command line over to LiveKit's CLI, which parses the same arguments itself."""
+    settings = load_settings()
+    if not {"--help", "-h"} & set(sys.argv):
+        require_keys(settings)
+        if sys.argv[1] == "start":
+            _refuse_dev_credentials(settings)
+    with warnings.catch_warnings():
+        # The hint at LiveKit's separate Go tool: these commands need nothing but this project.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        cli.run_app(build_server(settings))
+
+
+def _refuse_dev_credentials(settings: Settings) -> None:
+    if settings.uses_dev_credentials():
+        raise ConfigError(
+            "`start` is for production and does not use the development key. Set LIVEKIT_URL, "
+            "LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or use `python agent.py dev`."
+        )
+
+
+@app.command("dev", context_settings=_PASS_THROUGH, add_help_option=False)
+def dev() -> None:
+    """Run the worker for development: verbose log, default server ws://127.0.0.1:7880."""
+    _run_worker()
+
+
+@app.command("start", context_settings=_PASS_THROUGH, add_help_option=False)
+def start() -> None:
+    """Run the worker in production: JSON log, load limit, graceful drain."""
+    _run_worker()
+
+
+@app.command("console", context_settings=_PASS_THROUGH, add_help_option=False)
+def console() -> None:
+    """Talk in this terminal, without a server: microphone, or `--text` to type."""
+    _run_worker()
+
+
+@app.command("connect", context_settings=_PASS_THROUGH, add_help_option=False)
+def connect() -> None:
+    """Join one room at once: `connect --room NAME`."""
+    _run_worker()
+
+
+@app.command("demo")
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", envvar="ONCE", help="Exit after the scripted conversation.")
+    ] = False,
+) -> None:
+    """Start everything on this machine and hold a real spoken conversation."""
+    # Imported here: a production worker is installed without the demo's engines.
+    from demo.run import run_demo
+
+    raise typer.Exit(run_demo(once=once))

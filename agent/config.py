@@ -1,0 +1,177 @@
+"""Settings of the agent: read once from the environment and `.env`, validated, never printable.
+
+Every setting is an environment variable; `.env` in the working directory is read too and loses
+against the environment. Secrets are `SecretStr`, so that no repr, log line or exception can show
+them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .routes import Route, RouteError, parse_chain
+
+DEV_API_KEY = "devkey"
+DEV_API_SECRET = "secret"  # noqa: S105 - what `livekit-server --dev` itself uses; refused by `start`
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message says which one and what to do about it."""
+
+
+def _chain(value: str) -> str:
+    try:
+        parse_chain(value)
+    except RouteError as e:
+        raise ValueError(str(e)) from None
+    return value
+
+
+Chain = Annotated[str, NoDecode, AfterValidator(_chain)]
+
+
+class TurnSettings(BaseSettings):
+    """When a turn ends and what interrupts the agent. All times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENT_TURN_", env_file=".env", extra="ignore")
+
+    min_endpointing_delay_s: float = Field(0.3, ge=0, le=5)
+    """Silence after the caller's last word before a finished turn is answered."""
+    max_endpointing_delay_s: float = Field(1.5, ge=0, le=10)
+    """Silence before an utterance that sounds unfinished is answered all the same."""
+    vad_min_silence_s: float = Field(0.25, ge=0.05, le=2)
+    """Silence that Silero must see before speech counts as ended."""
+    min_interruption_s: float = Field(0.3, ge=0.07, le=2)
+    """Speech that counts as a barge-in. Below 0.07 the framework would interrupt itself."""
+    false_interruption_timeout_s: float = Field(1.0, ge=0.1, le=10)
+    """After a barge-in without words the agent resumes its reply when this time has passed."""
+    aec_warmup_s: float = Field(0.0, ge=0, le=10)
+    """Time at the start of the agent's first speech during which it cannot be interrupted."""
+
+
+class Settings(BaseSettings):
+    """All settings of a worker. See `.env.example` for the same list with comments."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+
+    livekit_url: str = Field("ws://127.0.0.1:7880", alias="LIVEKIT_URL")
+    livekit_api_key: str = Field(DEV_API_KEY, alias="LIVEKIT_API_KEY")
+    livekit_api_secret: SecretStr = Field(SecretStr(DEV_API_SECRET), alias="LIVEKIT_API_SECRET")
+
+    aigateway_api_key: SecretStr | None = Field(None, alias="AIGATEWAY_API_KEY")
+    aigateway_base_url: str = Field("https://api.aigateway.sh/v1", alias="AIGATEWAY_BASE_URL")
+    aigateway_dialect: Literal["deepgram", "minimal"] = Field("deepgram", alias="AIGATEWAY_DIALECT")
+    aigateway_store_transcript: bool = Field(False, alias="AIGATEWAY_STORE_TRANSCRIPT")
+    local_gateway_url: str = Field("http://127.0.0.1:8787/v1", alias="LOCAL_GATEWAY_URL")
+    gateway_key: SecretStr | None = Field(None, alias="GATEWAY_KEY")
+    deepgram_api_key: SecretStr | None = Field(None, alias="DEEPGRAM_API_KEY")
+    openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY")
+    eleven_api_key: SecretStr | None = Field(None, alias="ELEVEN_API_KEY")
+
+    stt: Chain = Field("aigateway:deepgram/nova-3", alias="AGENT_STT")
+    llm: Chain = Field("aigateway:moonshot/kimi-k2.6", alias="AGENT_LLM")
+    tts: Chain = Field("aigateway:elevenlabs/eleven-turbo-v3:rachel", alias="AGENT_TTS")
+
+    agent_name: str = Field("", alias="AGENT_NAME")
+    """Name for explicit dispatch; empty: the worker joins every new room."""
+    language: str = Field("en", alias="AGENT_LANGUAGE")
+    vad: Literal["native", "plugin"] = Field("native", alias="AGENT_VAD")
+    """Silero through livekit-local-inference, or through livekit-plugins-silero (twice the CPU)."""
+    store_path: Path = Field(Path(".parley/store.db"), alias="AGENT_STORE")
+    customer_email: str = Field("anna@example.com", alias="AGENT_CUSTOMER_EMAIL")
+    """Account the tools act on until the caller gives an e-mail address; empty: always ask."""
+    greeting: str = Field(
+        "Hi, this is Parley. I can look up an order, check your calendar or book a flight. "
+        "What can I do for you?",
+        alias="AGENT_GREETING",
+    )
+    farewell: str = Field("Thanks for calling. Goodbye!", alias="AGENT_FAREWELL")
+    history_items: int = Field(24, ge=4, le=400, alias="AGENT_HISTORY_ITEMS")
+    """Messages and tool calls that the model sees in full; older ones are summarised."""
+    max_calls: int = Field(0, ge=0, le=1000, alias="AGENT_MAX_CALLS")
+    """Calls this worker takes at once; 0: as many as the CPU allows."""
+    drain_timeout_s: int = Field(1800, ge=0, alias="AGENT_DRAIN_TIMEOUT_S")
+    """Time that calls in progress get to finish after SIGTERM."""
+    health_port: int = Field(8081, ge=0, le=65535, alias="AGENT_HEALTH_PORT")
+    """Port of the worker's health page under `start`; 0: any free one."""
+    turn: TurnSettings = Field(default_factory=TurnSettings)
+
+    @property
+    def stt_routes(self) -> list[Route]:
+        """The speech-to-text chain, primary first."""
+        return parse_chain(self.stt)
+
+    @property
+    def llm_routes(self) -> list[Route]:
+        """The language model chain, primary first."""
+        return parse_chain(self.llm)
+
+    @property
+    def tts_routes(self) -> list[Route]:
+        """The text-to-speech chain, primary first."""
+        return parse_chain(self.tts)
+
+    def uses_dev_credentials(self) -> bool:
+        """Whether the media server's key or secret is the publicly known development one."""
+        return (
+            self.livekit_api_key == DEV_API_KEY
+            or self.livekit_api_secret.get_secret_value() == DEV_API_SECRET
+        )
+
+
+_KEY_VARIABLES = {
+    "aigateway": ("aigateway_api_key", "AIGATEWAY_API_KEY"),
+    "deepgram": ("deepgram_api_key", "DEEPGRAM_API_KEY"),
+    "openai": ("openai_api_key", "OPENAI_API_KEY"),
+    "elevenlabs": ("eleven_api_key", "ELEVEN_API_KEY"),
+}
+
+_KEYLESS_HELP = (
+    "No account? Run `make demo`, or start the local gateway with `python -m gateway` and set "
+    "AGENT_STT=local:whisper-tiny.en AGENT_LLM=local:brain AGENT_TTS=local:piper-joe."
+)
+
+
+def load_settings() -> Settings:
+    """Read and validate the settings.
+
+    Raises:
+        ConfigError: A value is invalid; the message names the variable but never shows its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as e:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+            for error in e.errors(include_input=False)
+        )
+        raise ConfigError(f"Invalid settings: {problems}. See .env.example.") from None
+
+
+def require_keys(settings: Settings) -> None:
+    """Check that every provider named in the chains has its key.
+
+    Raises:
+        ConfigError: A key is missing; the message names it and says how to go on without it.
+    """
+    routes = [*settings.stt_routes, *settings.llm_routes, *settings.tts_routes]
+    missing = {
+        variable: route.provider
+        for route in routes
+        if (known := _KEY_VARIABLES.get(route.provider))
+        for attribute, variable in [known]
+        if not _is_set(getattr(settings, attribute))
+    }
+    if missing:
+        names = " and ".join(f"{name} (for {provider})" for name, provider in missing.items())
+        raise ConfigError(
+            f"{names} is not set. Put it into .env (start from .env.example). {_KEYLESS_HELP}"
+        )
+
+
+def _is_set(secret: SecretStr | None) -> bool:
+    return secret is not None and bool(secret.get_secret_value().strip())

@@ -1,0 +1,45 @@
+"""Routes: which provider, model and voice serve a stage, written `provider:model[:voice]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROVIDERS = ("aigateway", "local", "deepgram", "openai", "elevenlabs")
+
+
+class RouteError(ValueError):
+    """A route cannot be read; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to serve a stage."""
+
+    provider: str
+    model: str
+    voice: str | None = None
+
+    def __str__(self) -> str:
+        return ":".join(part for part in (self.provider, self.model, self.voice) if part)
+
+
+def parse_chain(text: str) -> list[Route]:
+    """Read a comma-separated chain of routes, primary first.
+
+    Raises:
+        RouteError: The chain is empty, or a route is malformed or names an unknown provider.
+    """
+    routes = [_parse_route(part.strip()) for part in text.split(",") if part.strip()]
+    if not routes:
+        raise RouteError("the chain is empty, expected provider:model[:voice]")
+    return routes
+
+
+def _parse_route(text: str) -> Route:
+    provider, _, rest = text.partition(":")
+    model, _, voice = rest.partition(":")
+    if not model:
+        raise RouteError(f"{text!r} is not of the form provider:model[:voice]")
+    if provider not in PROVIDERS:
+        raise RouteError(f"unknown provider {provider!r}, expected one of {', '.join(PROVIDERS)}")
+    return Route(provider, model, voice or None)

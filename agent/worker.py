@@ -1,0 +1,115 @@
+"""The worker: registers with LiveKit, warms up, and runs one session for each call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from livekit.agents import (
+    AgentServer,
+    AgentSession,
+    APIConnectOptions,
+    CloseEvent,
+    CloseReason,
+    JobContext,
+    JobProcess,
+    room_io,
+)
+from livekit.agents.voice.agent_session import SessionConnectOptions
+from livekit.agents.worker import ServerEnvOption
+
+from .assistant import Assistant, CallState
+from .config import Settings, load_settings, require_keys
+from .providers import build_llm, build_stt, build_tts
+from .tools.store import Store
+from .turns import load_vad, turn_handling
+
+logger = logging.getLogger("parley.worker")
+
+_VAD = "vad"
+_FULL_LOAD = 0.7
+"""The load at which a LiveKit server stops sending jobs to a worker (its default `target_load`)."""
+
+_CONNECT_OPTIONS = APIConnectOptions(max_retry=3, retry_interval=0.5, timeout=5.0)
+"""The framework's own budget (4 attempts of 10 s) would be up to 44 s of silence in a phone
+call."""
+
+_INPUT_FRAME_MS = 20
+"""Half of the framework's 50 ms frame is waited for on average; 20 ms is one Opus packet."""
+
+
+def build_server(settings: Settings) -> AgentServer:
+    """The worker process, not yet connected."""
+    server = AgentServer(
+        ws_url=settings.livekit_url,
+        api_key=settings.livekit_api_key,
+        api_secret=settings.livekit_api_secret.get_secret_value(),
+        setup_fnc=prewarm,
+        drain_timeout=settings.drain_timeout_s,
+        port=ServerEnvOption(dev_default=0, prod_default=settings.health_port),
+        load_fnc=_call_load(settings.max_calls) if settings.max_calls else None,
+    )
+    server.rtc_session(agent_name=settings.agent_name)(run_call)
+    return server
+
+
+def _call_load(max_calls: int) -> Callable[[AgentServer], float]:
+    def load(server: AgentServer) -> float:
+        return _FULL_LOAD * len(server.active_jobs) / max_calls
+
+    return load
+
+
+def prewarm(process: JobProcess) -> None:
+    """Load what every call needs, once per job process, before a call arrives."""
+    process.userdata[_VAD] = load_vad(load_settings())
+
+
+async def run_call(ctx: JobContext) -> None:
+    """Run one call from the first word to the hang-up."""
+    settings = load_settings()
+    require_keys(settings)
+    ctx.log_context_fields = {"room": ctx.room.name}
+    vad = ctx.proc.userdata[_VAD]
+    model = build_llm(settings)
+    session = AgentSession[CallState](
+        userdata=CallState(
+            call_id=ctx.job.id,
+            store=Store(settings.store_path),
+            customer_email=settings.customer_email,
+        ),
+        stt=build_stt(settings, vad=vad),
+        llm=model,
+        tts=build_tts(settings),
+        vad=vad,
+        turn_handling=turn_handling(settings.turn),
+        aec_warmup_duration=settings.turn.aec_warmup_s or None,
+        conn_options=SessionConnectOptions(
+            stt_conn_options=_CONNECT_OPTIONS,
+            llm_conn_options=_CONNECT_OPTIONS,
+            tts_conn_options=_CONNECT_OPTIONS,
+        ),
+    )
+    _close_room_after(session, ctx)
+    await session.start(
+        Assistant(settings=settings, model=model),
+        room=ctx.room,
+        room_options=room_io.RoomOptions(
+            audio_input=room_io.AudioInputOptions(frame_size_ms=_INPUT_FRAME_MS),
+        ),
+    )
+
+
+def _close_room_after(session: AgentSession[CallState], ctx: JobContext) -> None:
+    """Hang up for good: a session that the agent ended takes its room with it."""
+
+    async def delete_room() -> None:
+        await ctx.delete_room()
+
+    def on_close(event: CloseEvent) -> None:
+        logger.info("call ended", extra={"reason": event.reason.value})
+        if event.reason is CloseReason.USER_INITIATED:
+            ctx.add_shutdown_callback(delete_room)
+        ctx.shutdown(reason=event.reason.value)
+
+    session.on("close", on_close)
