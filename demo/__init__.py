@@ -1,0 +1,1 @@
+"""Everything on one machine, and the conversation that shows it."""

@@ -1,0 +1,236 @@
+"""Media server, gateway and worker on loopback: for the demo, the tests and benchmarks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+
+from . import media_server
+from .processes import Child, ProcessError
+
+HOST = "127.0.0.1"
+_SERVER_START_S = 20.0
+_GATEWAY_START_S = 120.0  # loads two models from disk
+_WORKER_START_S = 120.0  # a busy machine with two cores took 20 s
+
+LOCAL_ROUTES = {
+    "AGENT_STT": "local:whisper-tiny.en",
+    "AGENT_LLM": "local:brain",
+    "AGENT_TTS": "local:piper-joe:joe",
+}
+"""The whole chain through the local gateway's real engines."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports on loopback, and the one UDP port of the media."""
+
+    livekit: int = 7880
+    rtc_tcp: int = 7881
+    rtc_udp: int = 7882
+    gateway: int = 8787
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports that nobody uses right now."""
+        return cls(*_free_ports(4))
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """What to start, and how.
+
+    Attributes:
+        ports: Where it listens.
+        folder: Logs and the demo's database; a temporary folder when not given.
+        worker_env: Further environment of the worker, for example other routes.
+        gateway_args: Further arguments of the gateway.
+        local_gateway: Whether the local gateway is started and used.
+        max_calls: Calls the worker takes at once.
+    """
+
+    ports: Ports = field(default_factory=Ports)
+    folder: Path | None = None
+    worker_env: dict[str, str] = field(default_factory=dict)
+    gateway_args: list[str] = field(default_factory=list)
+    local_gateway: bool = True
+    max_calls: int = 4
+
+
+class Stack:
+    """Everything a call needs. Use as an async context manager.
+
+    Raises:
+        ProcessError: A part did not start, or a port is taken.
+        MediaServerError: There is no media server.
+    """
+
+    def __init__(self, config: StackConfig, *, say: Callable[[str], None] | None = None) -> None:
+        self.config = config
+        self.folder = config.folder or Path(tempfile.mkdtemp(prefix="parley-"))
+        self.api_key = "parley"
+        self.api_secret = secrets.token_urlsafe(36)
+        self.livekit_url = f"ws://{HOST}:{config.ports.livekit}"
+        self.gateway_url = f"http://{HOST}:{config.ports.gateway}/v1"
+        self.store_path = self.folder / "store.db"
+        self._gateway_key = secrets.token_urlsafe(24)
+        self._say = say or (lambda _: None)
+        self._children: list[Child] = []
+
+    async def __aenter__(self) -> Stack:
+        _require_free(self.config.ports, with_gateway=self.config.local_gateway)
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def _start(self) -> None:
+        started = time.monotonic()
+        server = self._child("livekit-server", self._server_command(), self._server_env())
+        worker = self._child("worker", [sys.executable, "agent.py", "start"], self._worker_env())
+        await server.start()
+        await self._server_answers(server)
+        self._say(f"media server is up ({time.monotonic() - started:.1f} s)")
+        await worker.start(marker="registered worker")
+        if self.config.local_gateway:
+            gateway = self._child("gateway", self._gateway_command(), self._gateway_env())
+            await gateway.start(marker="gateway ready")
+            await gateway.ready("gateway ready", timeout_s=_GATEWAY_START_S)
+            self._say(f"gateway is up ({time.monotonic() - started:.1f} s)")
+        await worker.ready("registered worker", timeout_s=_WORKER_START_S)
+        self._say(f"worker is registered ({time.monotonic() - started:.1f} s)")
+
+    async def _stop(self) -> None:
+        # The worker first, while the server it says goodbye to is still there.
+        for child in sorted(self._children, key=lambda c: c.name != "worker"):
+            await child.stop()
+
+    def child(self, name: str) -> Child:
+        """The child process of that name, for tests that break it."""
+        return next(child for child in self._children if child.name == name)
+
+    async def gateway_stats(self) -> dict[str, dict[str, int]]:
+        """The local gateway's counters, by stage."""
+        base = f"http://{HOST}:{self.config.ports.gateway}"
+        async with aiohttp.ClientSession() as http, http.get(f"{base}/admin/stats") as answer:
+            answer.raise_for_status()
+            stats: dict[str, dict[str, int]] = await answer.json()
+            return stats
+
+    def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
+        log = self.folder / f"{name}.log"
+        child = Child(name, command, env=env, log=log, cwd=media_server.ROOT)
+        self._children.append(child)
+        return child
+
+    def _server_command(self) -> list[str]:
+        ports = self.config.ports
+        options = {
+            "--config": str(media_server.ROOT / "livekit.yaml"),
+            "--bind": HOST,
+            "--node-ip": HOST,
+            "--port": str(ports.livekit),
+            "--rtc.tcp_port": str(ports.rtc_tcp),
+            "--udp-port": str(ports.rtc_udp),
+        }
+        return [*media_server.command(), *(part for option in options.items() for part in option)]
+
+    def _server_env(self) -> dict[str, str]:
+        return os.environ | {"LIVEKIT_KEYS": f"{self.api_key}: {self.api_secret}"}
+
+    def _gateway_command(self) -> list[str]:
+        port = str(self.config.ports.gateway)
+        options = ["--host", HOST, "--port", port, *self.config.gateway_args]
+        return [sys.executable, "-m", "gateway", *options]
+
+    def _gateway_env(self) -> dict[str, str]:
+        return os.environ | {"GATEWAY_KEY": self._gateway_key, "PYTHONUNBUFFERED": "1"}
+
+    def _worker_env(self) -> dict[str, str]:
+        env = os.environ | {
+            "LIVEKIT_URL": self.livekit_url,
+            "LIVEKIT_API_KEY": self.api_key,
+            "LIVEKIT_API_SECRET": self.api_secret,
+            "LIVEKIT_LOG_LEVEL": "INFO",
+            "AGENT_NAME": "",
+            "AGENT_STORE": str(self.store_path),
+            "AGENT_MAX_CALLS": str(self.config.max_calls),
+            "AGENT_HEALTH_PORT": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
+        if self.config.local_gateway:
+            env |= LOCAL_ROUTES
+            env |= {"LOCAL_GATEWAY_URL": self.gateway_url, "GATEWAY_KEY": self._gateway_key}
+        return env | self.config.worker_env
+
+    async def _server_answers(self, server: Child) -> None:
+        url = f"http://{HOST}:{self.config.ports.livekit}/"
+        try:
+            async with asyncio.timeout(_SERVER_START_S), aiohttp.ClientSession() as http:
+                while not await _answers(http, url):  # noqa: ASYNC110 - nothing else to await
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise ProcessError(
+                f"livekit-server did not answer on port {self.config.ports.livekit} within "
+                f"{_SERVER_START_S:.0f} s; see {server.log}"
+            ) from None
+
+
+async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(url) as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def _require_free(ports: Ports, *, with_gateway: bool) -> None:
+    wanted = {
+        "media server": (ports.livekit, socket.SOCK_STREAM),
+        "media over TCP": (ports.rtc_tcp, socket.SOCK_STREAM),
+        "media over UDP": (ports.rtc_udp, socket.SOCK_DGRAM),
+    }
+    if with_gateway:
+        wanted["local gateway"] = (ports.gateway, socket.SOCK_STREAM)
+    for what, (port, kind) in wanted.items():
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                raise ProcessError(
+                    f"Port {port} ({what}) is in use. Stop what uses it (is another demo "
+                    "running?), or let the demo choose: make demo PORTS=free"
+                ) from None
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
