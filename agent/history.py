@@ -61,9 +61,7 @@ class RunningSummary:
 
     def observe(self, chat_ctx: llm.ChatContext) -> None:
         """Start a new summary when enough has left the window; never more than one at a time."""
-        items = [
-            item for item in chat_ctx.messages() if not _is_instructions(item)
-        ]
+        items = [item for item in chat_ctx.messages() if not _is_instructions(item)]
         left = len(items) - self._max_items
         if left - self._covered < self._max_items // 2 or (self._task and not self._task.done()):
             return

@@ -1,0 +1,34 @@
+# The two commands: `make demo` and `make test`. Everything else is a part of them.
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
+
+setup:  ## install the locked packages into .venv and get a media server
+	@$(PYTHON) scripts/setup.py
+
+demo: setup  ## hold a real spoken conversation on this machine; ONCE=1 exits after it
+	@$(PY) agent.py demo
+
+test: setup  ## lint, types and all tests: unit, wire and real rooms
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest
+
+check: setup  ## lint, types and unit tests only (seconds)
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	@$(PY) -m pytest tests/unit
+
+lock:  ## write the lock files anew (needs uv)
+	uv pip compile pyproject.toml plugins/*/pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements/worker.lock
+	uv pip compile pyproject.toml plugins/*/pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements/all.lock
+
+clean:  ## remove what set-up and runs have made
+	rm -rf .venv .parley recordings .mypy_cache .ruff_cache .pytest_cache .hypothesis

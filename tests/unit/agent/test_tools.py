@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from agent.tools.calendar import check_calendar
+from agent.tools.flights import book_flight
+from agent.tools.orders import lookup_order, order_the_usual
+from agent.tools.store import Result, Store, effect_key
+
+SATURDAY = dt.date(2026, 11, 21)
+ANNA = "anna@example.com"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "deep" / "store.db")
+
+
+def rows(store: Store, table: str) -> int:
+    with sqlite3.connect(store._path) as db:
+        count: int = db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 - a constant
+    db.close()
+    return count
+
+
+async def test_looks_up_an_order_by_a_spoken_address(store: Store) -> None:
+    result = await lookup_order(store, email="Anna at example dot com.")
+    assert result["order"] == 4812
+    assert "desk lamp" in result["summary"]
+    assert "on Monday" in result["summary"]
+
+
+@pytest.mark.parametrize("email", ["", "nonsense", "'; DROP TABLE orders; --", "x" * 1_000_000])
+async def test_a_bad_address_is_an_error_to_speak(store: Store, email: str) -> None:
+    assert "address" in (await lookup_order(store, email=email))["error"]
+
+
+async def test_an_unknown_customer(store: Store) -> None:
+    assert "no order" in (await lookup_order(store, email="eve@example.com"))["error"]
+
+
+async def test_calendar(store: Store) -> None:
+    result = await check_calendar(store, day="tomorrow", today=SATURDAY)
+    assert result["summary"] == (
+        "Tomorrow you have a dentist appointment at ten and lunch with Sam at one."
+    )
+    assert "error" in await check_calendar(store, day="someday", today=SATURDAY)
+
+
+async def test_books_a_flight_once_per_key(store: Store) -> None:
+    async def book() -> Result:
+        return await book_flight(store, key="k", destination="Lisbon", day="Friday", today=SATURDAY)
+
+    first, *others = await asyncio.gather(*(book() for _ in range(8)))
+    assert first["summary"] == "You are booked to Lisbon on Friday. Your reference is 2 0 1."
+    assert all(other == first for other in others)
+    assert rows(store, "bookings") == rows(store, "effects") == 1
+
+
+@pytest.mark.parametrize(
+    ("destination", "day"),
+    [("", "Friday"), ("Lisbon", "someday"), ("Lisbon", "2020-01-01"), ("1; --", "today")],
+)
+async def test_what_cannot_be_booked_leaves_no_trace(
+    store: Store, destination: str, day: str
+) -> None:
+    result = await book_flight(store, key="k", destination=destination, day=day, today=SATURDAY)
+    assert "error" in result
+    assert rows(store, "bookings") == rows(store, "effects") == 0
+
+
+async def test_orders_the_usual_once_per_key(store: Store) -> None:
+    first = await order_the_usual(store, key="a", email=ANNA)
+    again = await order_the_usual(store, key="a", email=ANNA)
+    other = await order_the_usual(store, key="b", email=ANNA)
+    assert first == again
+    assert other["order"] == first["order"] + 1
+    assert "croissant" in first["summary"]
+
+
+async def test_the_usual_needs_a_known_customer(store: Store) -> None:
+    assert "e-mail" in (await order_the_usual(store, key="a", email=""))["error"]
+    assert "error" in await order_the_usual(store, key="b", email="eve@example.com")
+    assert rows(store, "orders") == 2
+
+
+async def test_an_effect_outlives_the_reply_that_started_it(store: Store) -> None:
+    task = asyncio.create_task(order_the_usual(store, key="a", email=ANNA))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    again = await order_the_usual(store, key="a", email=ANNA)
+    assert again["order"] == 4813
+    assert rows(store, "orders") == 3
+
+
+def test_a_second_store_keeps_what_the_first_wrote(store: Store) -> None:
+    assert rows(Store(store._path), "orders") == 2
+
+
+def test_keys_differ_in_every_part() -> None:
+    base = {"call": "c", "turn": "t", "tool": "book", "arguments": {"a": "1"}}
+    variants = [{"call": "d"}, {"turn": "u"}, {"tool": "order"}, {"arguments": {"a": "2"}}]
+    keys = {effect_key(**(base | variant)) for variant in [{}, *variants]}  # type: ignore[arg-type]  # mixed values
+    assert len(keys) == 5
