@@ -1,0 +1,416 @@
+"""A caller in a room: it speaks, hears, interrupts, and knows when everything happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from livekit import api, rtc
+
+from caller.activity import Utterance
+from caller.ear import Ear
+from caller.errors import AgentMissing, CallEnded, CallerError, NoReply, ServerUnreachable
+from caller.mouth import Mouth, Spoken
+from caller.quality import Quality
+from caller.recording import Recording
+from caller.transcript import Transcript
+from caller.voice import Voice
+
+TOKEN_TTL = timedelta(minutes=10)
+"""A token is only needed to join; the server renews it for those who are in."""
+CONNECT_TIMEOUT_S = 10.0
+"""From the first packet to being in the room."""
+SILENCE_MS = 700
+"""Silence that ends the agent's utterance: longer than a pause between its sentences."""
+STOP_SILENCE_MS = 500
+"""Silence after which an interrupted agent counts as silent; the stop is its last sound before."""
+BUSY_SILENCE_MS = 5_000
+"""Silence that ends an utterance even though the agent says (`lk.agent.state`) that it is still
+thinking or speaking: a tool may take this long in the middle of a reply."""
+REPLY_TIMEOUT_S = 20.0
+"""How long the agent may take to begin."""
+LONGEST_REPLY_S = 60.0
+"""How long it may speak."""
+OVERLAP_S = 0.2
+"""The agent counts as speaking through pauses of up to this between its words."""
+
+AGENT_STATE = "lk.agent.state"
+BUSY_STATES = ("thinking", "speaking")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """An utterance of the agent at the caller's ear.
+
+    Attributes:
+        onset_s: Its first sound, seconds of `time.monotonic`.
+        end_s: Its last sound.
+        reply_ms: From the end of the caller's speech to `onset_s`; negative if the agent did not
+            let the caller finish; None if it answers nothing (a greeting).
+        barge_in_stop_ms: From the onset of the caller's interruption to the agent's last sound
+            before it fell silent; None if nothing was interrupted.
+        interrupted: What the agent was saying when it was interrupted.
+        pcm: How it sounded, s16le mono 16 kHz.
+    """
+
+    onset_s: float
+    end_s: float
+    reply_ms: float | None
+    barge_in_stop_ms: float | None = None
+    interrupted: Heard | None = None
+    pcm: bytes = field(repr=False)
+
+
+def caller_token(
+    *, api_key: str, api_secret: str, room: str, identity: str, agent_name: str = ""
+) -> str:
+    """A token to join `room` as a caller: publish a microphone, hear, nothing else.
+
+    Args:
+        api_key: LiveKit's.
+        api_secret: LiveKit's.
+        room: The only room it is good for.
+        identity: The caller's.
+        agent_name: The agent to be called into the room when it is made; "" leaves that to the
+            server (agents without a name come by themselves).
+    """
+    grants = api.VideoGrants(
+        room_join=True,
+        room=room,
+        can_publish=True,
+        can_publish_sources=["microphone"],
+        can_publish_data=False,
+        can_subscribe=True,
+    )
+    token = api.AccessToken(api_key, api_secret).with_identity(identity).with_grants(grants)
+    if agent_name:
+        dispatch = api.RoomAgentDispatch(agent_name=agent_name)
+        token = token.with_room_config(api.RoomConfiguration(agents=[dispatch]))
+    return token.with_ttl(TOKEN_TTL).to_jwt()
+
+
+class Caller:
+    """Someone who calls: `async with Caller(...) as c` is in the room until the block is left.
+
+    All times are `time.monotonic` seconds on the sample timeline of what left the microphone and
+    of what would have come out of the loudspeaker; see `docs/caller.md`.
+
+    Args:
+        url: The LiveKit server, `ws://…` or `wss://…`.
+        api_key: Its key.
+        api_secret: Its secret.
+        room: The room to join, made if it is not there.
+        identity: The caller's name in the room.
+        agent_name: The agent to call into the room; "" for one that comes by itself.
+        agent_identity: Whom to listen to; "" for whoever joins as an agent.
+        voice: What it speaks with.
+        record: Where to write both sides as a stereo WAV; None for nowhere.
+        transcript: Collects what the room says was said; None for one of its own.
+
+    Raises:
+        ServerUnreachable: On entering: the server is not there or refuses the token.
+        CallerError: On entering: the recording cannot be written.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        api_secret: str,
+        *,
+        room: str,
+        identity: str = "caller",
+        agent_name: str = "",
+        agent_identity: str = "",
+        voice: Voice,
+        record: Path | None = None,
+        transcript: Transcript | None = None,
+    ) -> None:
+        self.ended = asyncio.Event()
+        """Set when the call is over; `ended_reason` says why."""
+        self.ended_reason = ""
+        self.identity = identity
+        self.transcript = transcript or Transcript()
+        self.voice = voice
+        self.quality = Quality()
+        self._url = url
+        self._token = caller_token(
+            api_key=api_key, api_secret=api_secret, room=room, identity=identity,
+            agent_name=agent_name,
+        )  # fmt: skip
+        self._agent_identity = agent_identity
+        self._record = record
+        self._recording: Recording | None = None
+        self._room = rtc.Room()
+        self._agent: rtc.RemoteParticipant | None = None
+        self._spoken: Spoken | None = None  # the line that the agent has yet to answer
+        self._earlier: Spoken | None = None  # the line before, if it was not yet answered either
+        self._accounted = float("-inf")  # sound before this has been returned to the user
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._recording = Recording(self._record) if self._record else None
+        except OSError as e:
+            raise CallerError(f"The recording cannot be written: {e}.") from None
+        self.mouth = Mouth(recording=self._recording)
+        self.ear = Ear(recording=self._recording)
+        self._listen_to_room()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._room.connect(self._url, self._token)
+                await self.mouth.open(self._room)
+        except (rtc.ConnectError, TimeoutError) as e:
+            await self._close()
+            raise ServerUnreachable(_why_unreachable(self._url, e)) from None
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def wait_for_agent(self, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+        """Wait until the agent is in the room with a voice.
+
+        Raises:
+            AgentMissing: Nobody came in time.
+            CallEnded: The call ended first.
+        """
+        came = await self.ear.until(lambda: self.ear.track or self._over(), timeout_s=timeout_s)
+        if self.ear.track is None and came is not None:
+            raise CallEnded(f"The call ended before an agent spoke: {self.ended_reason}.")
+        if came is None:
+            raise AgentMissing(
+                f"No agent came within {timeout_s:g} s. Is the worker running and registered with "
+                "this server, under this agent name, and has it load to spare?"
+            )
+
+    async def say(self, words: str | Path, *, not_before: float = 0.0) -> Spoken:
+        """Speak a text, or a WAV file given as a `Path`, and return when it has been said.
+
+        What was not rendered before (`Voice.prepare`) is rendered first.
+
+        Args:
+            words: What to say.
+            not_before: Time (seconds, monotonic) at which the speech shall begin.
+
+        Raises:
+            CallEnded: The agent hung up first.
+            CallerError: There is nothing to say, or it could not be sent.
+        """
+        line = await self.voice.line(words)
+        if self.ended.is_set():
+            raise CallEnded(f"The call had ended before the caller spoke: {self.ended_reason}.")
+        spoken = await self.mouth.speak(line, not_before=not_before)
+        self._earlier, self._spoken = self._spoken, spoken
+        return spoken
+
+    async def barge_in(
+        self, words: str | Path, *, after_ms: float, timeout_s: float = REPLY_TIMEOUT_S
+    ) -> Spoken:
+        """Speak over the agent, `after_ms` after the first sound of its next utterance.
+
+        `hear_reply` then tells what was interrupted and how fast the agent fell silent. If the
+        agent says less than `after_ms`, the line is spoken all the same and interrupts nothing.
+
+        Raises:
+            NoReply: The agent did not begin to speak within `timeout_s`.
+            CallEnded: The agent hung up first.
+        """
+        await self.voice.line(words)
+        begun = await self._begun(self._after(), timeout_s)
+        return await self.say(words, not_before=begun.start + after_ms / 1000)
+
+    async def hear_reply(
+        self, *, silence_ms: float = SILENCE_MS, timeout_s: float = REPLY_TIMEOUT_S
+    ) -> Heard:
+        """Wait for the agent's next utterance to begin and to end.
+
+        Next is what follows the caller's last line; with no line since the last utterance heard,
+        what follows that (a greeting, an afterthought). It has ended after `silence_ms` of silence,
+        unless the agent says that it is still thinking or speaking (then `BUSY_SILENCE_MS`), or
+        when the agent hung up.
+
+        Args:
+            silence_ms: Silence that ends the utterance.
+            timeout_s: How long the agent may take to begin (or, interrupted, to fall silent).
+
+        Raises:
+            NoReply: It did not begin, stop or end in time.
+            CallEnded: The agent hung up and said nothing before.
+        """
+        interrupted, stop_ms = None, None
+        after = self._after()
+        spoken = self._spoken
+        if spoken and self.ear.activity.sounding_at(spoken.onset_s, within_s=OVERLAP_S):
+            interrupted = await self._fall_silent(spoken, timeout_s)
+            stop_ms = _ms(interrupted.end_s - spoken.onset_s)
+            after = self._accounted = interrupted.end_s
+        begun = await self._begun(after, timeout_s)
+        reply = await self._finished(begun.start, silence_ms / 1000)
+        self._spoken = self._earlier = None
+        self._accounted = reply.end
+        await self.quality.sample(self.ear.track)
+        return Heard(
+            onset_s=reply.start,
+            end_s=reply.end,
+            reply_ms=_ms(reply.start - spoken.end_s) if spoken else None,
+            barge_in_stop_ms=stop_ms,
+            interrupted=interrupted,
+            pcm=self.ear.audio(reply.start, reply.end),
+        )
+
+    async def wait_for_end(self, timeout_s: float) -> bool:
+        """Whether the call ends within `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended.wait(), timeout_s)
+        return self.ended.is_set()
+
+    def _after(self) -> float:
+        """Where the agent's next utterance is to be looked for."""
+        if self._spoken is None:
+            return self._accounted
+        if self.ear.activity.sounding_at(self._spoken.onset_s, within_s=OVERLAP_S):
+            return max(self._accounted, self._earlier.onset_s if self._earlier else 0.0)
+        return max(self._accounted, self._spoken.onset_s)
+
+    async def _begun(self, after: float, timeout_s: float) -> Utterance:
+        def begun() -> Utterance | bool | None:
+            return self.ear.activity.utterance(after, silence_s=0.0) or self._over() or None
+
+        found = await self.ear.until(begun, timeout_s=timeout_s)
+        if found is None:
+            raise NoReply(f"The agent said nothing for {timeout_s:g} s.")
+        if not isinstance(found, Utterance):
+            raise CallEnded(f"The call ended before the agent spoke: {self.ended_reason}.")
+        return found
+
+    async def _finished(self, start: float, silence_s: float) -> Utterance:
+        def finished() -> Utterance | None:
+            utterance = self.ear.activity.utterance(start, silence_s=silence_s)
+            if utterance is None:
+                return None
+            enough = BUSY_SILENCE_MS / 1000 if self._agent_is_busy() else silence_s
+            done = utterance.ended and utterance.silence >= enough
+            return utterance if done or self._over() else None
+
+        found = await self.ear.until(finished, timeout_s=LONGEST_REPLY_S)
+        if found is None:
+            raise NoReply(f"The agent did not stop speaking for {LONGEST_REPLY_S:g} s.")
+        return found
+
+    async def _fall_silent(self, spoken: Spoken, timeout_s: float) -> Heard:
+        """Wait until the agent, speaking at the onset of `spoken`, has fallen silent."""
+
+        def silent() -> Utterance | None:
+            utterance = self.ear.activity.utterance_around(
+                spoken.onset_s, within_s=OVERLAP_S, silence_s=STOP_SILENCE_MS / 1000
+            )
+            return utterance if utterance and (utterance.ended or self._over()) else None
+
+        stopped = await self.ear.until(silent, timeout_s=timeout_s)
+        if stopped is None:
+            raise NoReply(f"The agent spoke on for {timeout_s:g} s after it was interrupted.")
+        whole = self.ear.activity.utterance(self._after(), silence_s=0.0) or stopped
+        earlier = self._earlier
+        return Heard(
+            onset_s=whole.start,
+            end_s=stopped.end,
+            reply_ms=_ms(whole.start - earlier.end_s) if earlier else None,
+            pcm=self.ear.audio(whole.start, stopped.end),
+        )
+
+    def _agent_is_busy(self) -> bool:
+        state = self._agent.attributes.get(AGENT_STATE) if self._agent else None
+        return state in BUSY_STATES
+
+    def _over(self) -> bool:
+        return self.ended.is_set() or self.ear.track is None
+
+    def _end(self, reason: str) -> None:
+        if not self.ended.is_set():
+            self.ended_reason = reason
+            self.ended.set()
+            self.ear.wake()
+
+    def _is_agent(self, participant: rtc.RemoteParticipant) -> bool:
+        if self._agent_identity:
+            return participant.identity == self._agent_identity
+        return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+
+    def _listen_to_room(self) -> None:
+        self.transcript.register(self._room)
+
+        def subscribed(
+            track: rtc.Track, _: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+        ) -> None:
+            if track.kind == rtc.TrackKind.KIND_AUDIO and self._is_agent(participant):
+                self._agent = participant
+                self.ear.attach(track)
+
+        def unsubscribed(
+            track: rtc.Track, _: rtc.RemoteTrackPublication, __: rtc.RemoteParticipant
+        ) -> None:
+            self.ear.detach(track)
+
+        def left(participant: rtc.RemoteParticipant) -> None:
+            if self._agent and participant.identity == self._agent.identity:
+                self._end("the agent left the room")
+
+        def disconnected(reason: rtc.DisconnectReason.ValueType) -> None:
+            self._end(_REASONS.get(reason, rtc.DisconnectReason.Name(reason).lower()))
+
+        self._room.on("track_subscribed", subscribed)
+        self._room.on("track_unsubscribed", unsubscribed)
+        self._room.on("participant_disconnected", left)
+        self._room.on("disconnected", disconnected)
+
+    async def _close(self) -> None:
+        self._end("the caller hung up")
+        try:
+            # The streams go first: native code must not call into a loop that has ended.
+            await self.mouth.aclose()
+            await self.ear.aclose()
+            await self.transcript.aclose()
+            await self._room.disconnect()
+        finally:
+            if self._recording:
+                self._recording.close()
+
+
+_REASONS = {
+    rtc.DisconnectReason.ROOM_DELETED: "the agent closed the room",
+    rtc.DisconnectReason.PARTICIPANT_REMOVED: "the caller was removed from the room",
+    rtc.DisconnectReason.SERVER_SHUTDOWN: "the server shut down",
+    rtc.DisconnectReason.SIGNAL_CLOSE: "the connection was lost",
+}
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def _why_unreachable(url: str, error: Exception) -> str:
+    text = str(getattr(error, "message", "")).lower()
+    if isinstance(error, TimeoutError):
+        return f"The LiveKit server at {url} did not answer within {CONNECT_TIMEOUT_S:g} s."
+    if "401" in text or "unauthorized" in text or "invalid token" in text:
+        return (
+            f"The LiveKit server at {url} refuses the key: check LIVEKIT_API_KEY and "
+            "LIVEKIT_API_SECRET against the server's."
+        )
+    return (
+        f"There is no LiveKit server at {url}: start one (`make demo` does) or set LIVEKIT_URL to "
+        "where it is."
+    )
