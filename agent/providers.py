@@ -53,8 +53,7 @@ def _gateway(route: Route, settings: Settings) -> tuple[str, str, str]:
     """The model slug, base URL and key of a route that speaks AIgateway's wire form."""
     if route.provider == "local":
         model = route.model if "/" in route.model else f"local/{route.model}"
-        key = settings.gateway_key.get_secret_value() if settings.gateway_key else _LOCAL_KEY
-        return model, settings.local_gateway_url, key
+        return model, settings.local_gateway_url, _secret(settings.gateway_key) or _LOCAL_KEY
     return route.model, settings.aigateway_base_url, _secret(settings.aigateway_api_key)
 
 
