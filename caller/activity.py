@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class Activity:
     @property
     def spans(self) -> list[Span]:
         """All stretches of sound so far, the last one perhaps still open."""
-        return [*self._spans, self._open] if self._open else list(self._spans)
+        return self._from(-math.inf)
 
     def push(self, at: float, level: float) -> None:
         """Take in one frame.
@@ -142,9 +143,12 @@ class Activity:
             self._run_start = None
             self._loud.clear()
 
-    def sounding_at(self, at: float, *, within_s: float) -> bool:
-        """Whether there was sound at `at` or up to `within_s` before it (an inner pause)."""
-        return any(span.start <= at and span.end > at - within_s for span in self.spans)
+    def last_sound_before(self, at: float) -> float:
+        """Start of the last span that began before `at`; minus infinity if there is none."""
+        if self._open and self._open.start < at:
+            return self._open.start
+        before = bisect_left(self._spans, at, key=_start)
+        return self._spans[before - 1].start if before else -math.inf
 
     def utterance(self, after: float, *, silence_s: float) -> Utterance | None:
         """The first utterance that starts at or after `after`, or None if there is none yet.
@@ -153,12 +157,13 @@ class Activity:
             after: Seconds; spans that began earlier are passed over.
             silence_s: Silence that ends an utterance; shorter ones are inner pauses.
         """
-        return join((s for s in self.spans if s.start >= after), self._heard_until, silence_s)
+        return join(self._from(after), self._heard_until, silence_s)
 
-    def utterance_around(self, at: float, *, within_s: float, silence_s: float) -> Utterance | None:
-        """As `utterance`, but from the span that sounds at `at` or up to `within_s` before it."""
-        around = (s for s in self.spans if s.end > at - within_s)
-        return join(around, self._heard_until, silence_s)
+    def _from(self, after: float) -> list[Span]:
+        spans = self._spans[bisect_left(self._spans, after, key=_start) :]
+        if self._open and self._open.start >= after:
+            spans.append(self._open)
+        return spans
 
 
 def join(spans: Iterable[Span], heard_until: float, silence_s: float) -> Utterance | None:
@@ -174,6 +179,10 @@ def join(spans: Iterable[Span], heard_until: float, silence_s: float) -> Utteran
         return None
     silence = max(0.0, heard_until - end)
     return Utterance(start, end, silence, ended=silence >= silence_s)
+
+
+def _start(span: Span) -> float:
+    return span.start
 
 
 def speech_bounds(samples: Samples, *, rate: int) -> tuple[int, int] | None:

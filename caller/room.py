@@ -36,8 +36,6 @@ REPLY_TIMEOUT_S = 20.0
 """How long the agent may take to begin."""
 LONGEST_REPLY_S = 60.0
 """How long it may speak."""
-OVERLAP_S = 0.2
-"""The agent counts as speaking through pauses of up to this between its words."""
 
 AGENT_STATE = "lk.agent.state"
 BUSY_STATES = ("thinking", "speaking")
@@ -54,7 +52,9 @@ class Heard:
             let the caller finish; None if it answers nothing (a greeting).
         barge_in_stop_ms: From the onset of the caller's interruption to the agent's last sound
             before it fell silent; None if nothing was interrupted.
-        interrupted: What the agent was saying when it was interrupted.
+        cut_ins: Times that the agent began while the caller spoke and gave way again.
+        before: What the agent had said after the caller's line before, when the caller spoke
+            without having heard it out: the reply that was interrupted.
         pcm: How it sounded, s16le mono 16 kHz.
     """
 
@@ -62,7 +62,8 @@ class Heard:
     end_s: float
     reply_ms: float | None
     barge_in_stop_ms: float | None = None
-    interrupted: Heard | None = None
+    cut_ins: int = 0
+    before: Heard | None = None
     pcm: bytes = field(repr=False)
 
 
@@ -187,14 +188,16 @@ class Caller:
             AgentMissing: Nobody came in time.
             CallEnded: The call ended first.
         """
-        came = await self.ear.until(lambda: self.ear.track or self._over(), timeout_s=timeout_s)
-        if self.ear.track is None and came is not None:
-            raise CallEnded(f"The call ended before an agent spoke: {self.ended_reason}.")
+        came = await self.ear.until(
+            lambda: self.ear.track or self.ended.is_set() or None, timeout_s=timeout_s
+        )
         if came is None:
             raise AgentMissing(
                 f"No agent came within {timeout_s:g} s. Is the worker running and registered with "
                 "this server, under this agent name, and has it load to spare?"
             )
+        if self.ear.track is None:
+            raise CallEnded(f"The call ended before an agent came: {self.ended_reason}.")
 
     async def say(self, words: str | Path, *, not_before: float = 0.0) -> Spoken:
         """Speak a text, or a WAV file given as a `Path`, and return when it has been said.
@@ -229,7 +232,9 @@ class Caller:
             CallEnded: The agent hung up first.
         """
         await self.voice.line(words)
-        begun = await self._begun(self._after(), timeout_s)
+        earlier = self._spoken
+        after = max(self._accounted, earlier.onset_s) if earlier else self._accounted
+        begun = await self._begun(after, timeout_s)
         return await self.say(words, not_before=begun.start + after_ms / 1000)
 
     async def hear_reply(
@@ -250,14 +255,13 @@ class Caller:
             NoReply: It did not begin, stop or end in time.
             CallEnded: The agent hung up and said nothing before.
         """
-        interrupted, stop_ms = None, None
-        after = self._after()
-        spoken = self._spoken
-        if spoken and self.ear.activity.sounding_at(spoken.onset_s, within_s=OVERLAP_S):
-            interrupted = await self._fall_silent(spoken, timeout_s)
-            stop_ms = _ms(interrupted.end_s - spoken.onset_s)
-            after = self._accounted = interrupted.end_s
-        begun = await self._begun(after, timeout_s)
+        spoken, before, stop_ms = self._spoken, None, None
+        if spoken and (was := await self._before(spoken, timeout_s)):
+            before = was
+            if before.end_s > spoken.onset_s:  # else it had stopped by itself
+                stop_ms = _ms(before.end_s - spoken.onset_s)
+            self._accounted = before.end_s
+        begun, cut_ins = await self._reply_begun(spoken, silence_ms / 1000, timeout_s)
         reply = await self._finished(begun.start, silence_ms / 1000)
         self._spoken = self._earlier = None
         self._accounted = reply.end
@@ -267,7 +271,8 @@ class Caller:
             end_s=reply.end,
             reply_ms=_ms(reply.start - spoken.end_s) if spoken else None,
             barge_in_stop_ms=stop_ms,
-            interrupted=interrupted,
+            cut_ins=cut_ins,
+            before=before,
             pcm=self.ear.audio(reply.start, reply.end),
         )
 
@@ -276,14 +281,6 @@ class Caller:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.ended.wait(), timeout_s)
         return self.ended.is_set()
-
-    def _after(self) -> float:
-        """Where the agent's next utterance is to be looked for."""
-        if self._spoken is None:
-            return self._accounted
-        if self.ear.activity.sounding_at(self._spoken.onset_s, within_s=OVERLAP_S):
-            return max(self._accounted, self._earlier.onset_s if self._earlier else 0.0)
-        return max(self._accounted, self._spoken.onset_s)
 
     async def _begun(self, after: float, timeout_s: float) -> Utterance:
         def begun() -> Utterance | bool | None:
@@ -310,26 +307,44 @@ class Caller:
             raise NoReply(f"The agent did not stop speaking for {LONGEST_REPLY_S:g} s.")
         return found
 
-    async def _fall_silent(self, spoken: Spoken, timeout_s: float) -> Heard:
-        """Wait until the agent, speaking at the onset of `spoken`, has fallen silent."""
+    async def _before(self, spoken: Spoken, timeout_s: float) -> Heard | None:
+        """What the agent said between the line before and `spoken`, once it is silent after it."""
+        earlier, activity = self._earlier, self.ear.activity
+        after = max(self._accounted, earlier.onset_s) if earlier else self._accounted
+        whole = activity.utterance(after, silence_s=0.0)
+        if whole is None or whole.start >= spoken.onset_s:
+            return None
+        # Pauses before may have been long: the stop is looked for from the interruption on.
+        around = activity.last_sound_before(spoken.onset_s)
 
         def silent() -> Utterance | None:
-            utterance = self.ear.activity.utterance_around(
-                spoken.onset_s, within_s=OVERLAP_S, silence_s=STOP_SILENCE_MS / 1000
-            )
+            utterance = activity.utterance(around, silence_s=STOP_SILENCE_MS / 1000)
             return utterance if utterance and (utterance.ended or self._over()) else None
 
         stopped = await self.ear.until(silent, timeout_s=timeout_s)
         if stopped is None:
             raise NoReply(f"The agent spoke on for {timeout_s:g} s after it was interrupted.")
-        whole = self.ear.activity.utterance(self._after(), silence_s=0.0) or stopped
-        earlier = self._earlier
         return Heard(
             onset_s=whole.start,
             end_s=stopped.end,
             reply_ms=_ms(whole.start - earlier.end_s) if earlier else None,
             pcm=self.ear.audio(whole.start, stopped.end),
         )
+
+    async def _reply_begun(
+        self, spoken: Spoken | None, silence_s: float, timeout_s: float
+    ) -> tuple[Utterance, int]:
+        """The beginning of the reply, passing over sound that gave way to the caller's speech."""
+        after = max(self._accounted, spoken.onset_s) if spoken else self._accounted
+        cut_ins = 0
+        while True:
+            begun = await self._begun(after, timeout_s)
+            if spoken is None or begun.start >= spoken.end_s:
+                return begun, cut_ins
+            whole = await self._finished(begun.start, silence_s)
+            if whole.end >= spoken.end_s:
+                return begun, cut_ins
+            cut_ins, after = cut_ins + 1, whole.end
 
     def _agent_is_busy(self) -> bool:
         state = self._agent.attributes.get(AGENT_STATE) if self._agent else None
