@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -18,6 +19,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+class PortChoice(StrEnum):
+    """Where the demo listens."""
+
+    USUAL = "usual"
+    FREE = "free"
+
 
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -78,11 +87,15 @@ def connect() -> None:
 @app.command("demo")
 def demo(
     once: Annotated[
-        bool, typer.Option("--once", envvar="ONCE", help="Exit after the scripted conversation.")
+        bool, typer.Option("--once", envvar="ONCE", help="Exit after the conversation.")
     ] = False,
+    ports: Annotated[
+        PortChoice,
+        typer.Option(envvar="PORTS", help="The usual ports (7880 to 7882, 8787), or any free."),
+    ] = PortChoice.USUAL,
 ) -> None:
     """Start everything on this machine and hold a real spoken conversation."""
     # Imported here: a production worker is installed without the demo's engines.
     from demo.run import run_demo
 
-    raise typer.Exit(run_demo(once=once))
+    raise typer.Exit(run_demo(once=once, free_ports=ports is PortChoice.FREE))

@@ -115,6 +115,10 @@ class Settings(BaseSettings):
         """The text-to-speech chain, primary first."""
         return parse_chain(self.tts)
 
+    def has_gateway_account(self) -> bool:
+        """Whether a key of the real gateway is set."""
+        return _is_set(self.aigateway_api_key)
+
     def uses_dev_credentials(self) -> bool:
         """Whether the media server's key or secret is the publicly known development one."""
         return (

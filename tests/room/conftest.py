@@ -1,0 +1,68 @@
+"""Real rooms: a real media server, the local gateway's real engines and the real worker.
+
+One stack serves all tests of a session, so these tests share one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from livekit.agents.utils import shortuuid
+
+from caller.ears import Ears
+from caller.room import Caller
+from caller.voice import Voice
+from demo.stack import Ports, Stack, StackConfig
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(__file__.rsplit("/", 1)[0]):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
+async def _no_leaked_tasks() -> AsyncIterator[None]:
+    """The session's loop holds the stack's own tasks; what a test adds must be gone after it."""
+    before = asyncio.all_tasks()
+    yield
+    current = asyncio.current_task()
+    leaked = {task for task in asyncio.all_tasks() - before if task is not current}
+    if leaked:
+        await asyncio.wait(leaked, timeout=2.0)
+    assert not [task for task in leaked if not task.done()]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    async with Stack(StackConfig(ports=Ports.free())) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def voice() -> Voice:
+    return Voice()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def ears() -> AsyncIterator[Ears]:
+    own = Ears()
+    await own.load()
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def call(stack: Stack, voice: Voice) -> Callable[..., Caller]:
+    """A caller for a room of its own: `async with call() as caller`."""
+
+    def make(of: Stack = stack) -> Caller:
+        return Caller(
+            of.livekit_url, of.api_key, of.api_secret, room=shortuuid("test-"), voice=voice
+        )
+
+    return make
