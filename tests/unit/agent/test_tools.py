@@ -105,7 +105,11 @@ def test_a_second_store_keeps_what_the_first_wrote(store: Store) -> None:
 
 
 def test_keys_differ_in_every_part() -> None:
-    base = {"call": "c", "turn": "t", "tool": "book", "arguments": {"a": "1"}}
-    variants = [{"call": "d"}, {"turn": "u"}, {"tool": "order"}, {"arguments": {"a": "2"}}]
-    keys = {effect_key(**(base | variant)) for variant in [{}, *variants]}  # type: ignore[arg-type]  # mixed values
-    assert len(keys) == 5
+    keys = {
+        effect_key(call=call, turn=turn, tool=tool, arguments=arguments)
+        for call in ("c", "d")
+        for turn in ("t", "u")
+        for tool in ("book", "order")
+        for arguments in ({"a": "1"}, {"a": "2"})
+    }
+    assert len(keys) == 16

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from livekit.agents import APIConnectionError
+
+from agent.guard.breaker import BreakerState, CircuitBreaker
+from agent.guard.deadline import Lapse, TurnClock, guarded
+from tests import virtual_time
+
+
+def run(*steps: float | str | Exception, filled: bool = False) -> list[tuple[float, object]]:
+    """Guard a source that waits (numbers), yields (texts) or fails; what came out, and when."""
+
+    async def source() -> AsyncIterator[str]:
+        for step in steps:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, str):
+                yield step
+            else:
+                await asyncio.sleep(step)
+
+    async def main() -> list[tuple[float, object]]:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        clock = TurnClock("turn", started, filler_due_s=1.2, deadline_s=8.0, filled=filled)
+        return [(round(loop.time() - started, 3), item) async for item in guarded(source(), clock)]
+
+    return virtual_time.run(main())
+
+
+def test_a_stream_in_time_passes_unchanged() -> None:
+    assert run(0.5, "a", 0.1, "b") == [(0.5, "a"), (0.6, "b")]
+
+
+def test_an_empty_stream_ends() -> None:
+    assert run() == []
+    assert run(0.2) == []
+
+
+def test_silence_is_filled_once_and_the_answer_follows() -> None:
+    assert run(3.0, "a") == [(1.2, Lapse.SLOW), (3.0, "a")]
+
+
+def test_a_turn_that_was_filled_is_not_filled_again() -> None:
+    assert run(3.0, "a", filled=True) == [(3.0, "a")]
+
+
+def test_a_black_hole_is_given_up_at_the_deadline() -> None:
+    assert run(60.0, "too late") == [(1.2, Lapse.SLOW), (8.0, Lapse.FAILED)]
+
+
+def test_a_failure_is_told_at_once() -> None:
+    assert run(0.3, APIConnectionError()) == [(0.3, Lapse.FAILED)]
+    assert run(2.0, APIConnectionError()) == [(1.2, Lapse.SLOW), (2.0, Lapse.FAILED)]
+
+
+def test_breaking_off_is_not_failing() -> None:
+    assert run(0.1, "a", 0.1, APIConnectionError()) == [(0.1, "a"), (0.2, Lapse.BROKE_OFF)]
+
+
+def test_a_slow_stream_is_left_alone_once_it_has_begun() -> None:
+    assert run(0.1, "a", 30.0, "b") == [(0.1, "a"), (30.1, "b")]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_breaker_opens_after_failures_in_a_row() -> None:
+    breaker = CircuitBreaker(failures=3, cooldown_s=5, clock=Clock())
+    for _ in range(2):
+        breaker.failure()
+    breaker.success()
+    for _ in range(2):
+        breaker.failure()
+    assert breaker.allow()
+    breaker.failure()
+    assert breaker.state is BreakerState.OPEN
+    assert not breaker.allow()
+
+
+def test_a_half_open_breaker_lets_one_request_decide() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(failures=1, cooldown_s=5, clock=clock)
+    breaker.failure()
+    clock.now = 5.0
+    assert breaker.allow()
+    assert not breaker.allow()
+    breaker.failure()
+    assert not breaker.allow()
+    clock.now = 10.0
+    assert breaker.allow()
+    breaker.success()
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_cancelled_probe_lets_the_next_one_through() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(failures=1, cooldown_s=5, clock=clock)
+    breaker.failure()
+    clock.now = 5.0
+    assert breaker.allow()
+    breaker.abandoned()
+    assert breaker.allow()
