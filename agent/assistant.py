@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import (
     Agent,
     ConversationItemAddedEvent,
@@ -16,11 +17,14 @@ from livekit.agents import (
     RunContext,
     function_tool,
     llm,
+    tts,
 )
 
 from .config import Settings
 from .goodbye import is_goodbye
+from .guard.reply import ReplyGuard
 from .history import RunningSummary, window
+from .speech.phrases import PhraseCache
 from .tools.calendar import check_calendar
 from .tools.flights import book_flight
 from .tools.orders import lookup_order, order_the_usual
@@ -52,35 +56,44 @@ class Assistant(Agent):
     Args:
         settings: The worker's settings.
         model: The language model, for the running summary.
+        phrases: Fixed phrases as audio.
     """
 
-    def __init__(self, *, settings: Settings, model: llm.LLM[Any]) -> None:
+    def __init__(self, *, settings: Settings, model: llm.LLM[Any], phrases: PhraseCache) -> None:
         super().__init__(instructions=INSTRUCTIONS)
         self._settings = settings
-        self._caller_is_leaving = False
         self._summary = RunningSummary(model=model, max_items=settings.history_items)
+        self._phrases = phrases
+        self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
+        self._caller_is_leaving = False
 
     async def on_enter(self) -> None:
         """Greet the caller, and from now on listen for goodbyes."""
-        self.session.on("conversation_item_added", self._hang_up_after_goodbye)
+        self.session.on("conversation_item_added", self._on_item)
         if self._settings.greeting:
             await self.session.say(self._settings.greeting).wait_for_playout()
+        if isinstance(voice := self.session.tts, tts.TTS):
+            self._phrases.render_missing(voice, self._settings.guard.phrases)
 
     async def on_exit(self) -> None:
         """Stop what runs in the background for this agent."""
-        self.session.off("conversation_item_added", self._hang_up_after_goodbye)
+        self.session.off("conversation_item_added", self._on_item)
         await self._summary.aclose()
+        await self._phrases.aclose()
 
-    def _hang_up_after_goodbye(self, event: ConversationItemAddedEvent) -> None:
-        """Close the session once the farewell was heard; who cuts it off stays in the call."""
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        """Hang up once a farewell was heard; a caller who cuts it off stays in the call."""
         item = event.item
         if not isinstance(item, llm.ChatMessage):
             return
         if item.role == "user":
             self._caller_is_leaving = is_goodbye(item.text_content or "")
-        elif item.role == "assistant" and self._caller_is_leaving and not item.interrupted:
-            logger.info("the caller said goodbye, hanging up")
-            self.session.shutdown()
+        elif item.role == "assistant":
+            self._guard.heard_reply()
+            done = self._caller_is_leaving or self._guard.exhausted
+            if done and not item.interrupted:
+                logger.info("hanging up", extra={"caller_is_leaving": self._caller_is_leaving})
+                self.session.shutdown()
 
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
@@ -93,8 +106,23 @@ class Assistant(Agent):
         windowed = window(
             chat_ctx, max_items=self._settings.history_items, summary=self._summary.text
         )
-        async for chunk in Agent.default.llm_node(self, windowed, tools, model_settings):
+
+        def ask() -> AsyncIterator[llm.ChatChunk | str | FlushSentinel]:
+            return aiter(Agent.default.llm_node(self, windowed, tools, model_settings))
+
+        async for chunk in self._guard.words(_turn_id(chat_ctx), ask):
             yield chunk
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterable[rtc.AudioFrame]:
+        """Speak, from memory where the words are a fixed phrase."""
+
+        def synthesize(words: AsyncIterable[str]) -> AsyncIterator[rtc.AudioFrame]:
+            return aiter(Agent.default.tts_node(self, words, model_settings))
+
+        async for frame in self._guard.audio(text, synthesize):
+            yield frame
 
     @function_tool
     async def lookup_order(self, ctx: RunContext[CallState], email: str) -> Result:
@@ -147,10 +175,17 @@ def _last_user_text(chat_ctx: llm.ChatContext) -> str:
     return ""
 
 
+def _turn_id(chat_ctx: llm.ChatContext) -> str:
+    """The id of the caller's last message: what is being answered."""
+    users = (item for item in reversed(chat_ctx.messages()) if item.role == "user")
+    return next((item.id for item in users), "")
+
+
 def _key(ctx: RunContext[CallState], arguments: dict[str, str]) -> str:
     """An effect's idempotency key: repeats within one turn of the caller are the same request."""
-    users = (item for item in reversed(ctx.session.history.messages()) if item.role == "user")
-    turn = next((item.id for item in users), "")
     return effect_key(
-        call=ctx.userdata.call_id, turn=turn, tool=ctx.function_call.name, arguments=arguments
+        call=ctx.userdata.call_id,
+        turn=_turn_id(ctx.session.history),
+        tool=ctx.function_call.name,
+        arguments=arguments,
     )

@@ -53,6 +53,33 @@ class TurnSettings(BaseSettings):
     """Time at the start of the agent's first speech during which it cannot be interrupted."""
 
 
+class GuardSettings(BaseSettings):
+    """What is done about silence and failing providers. All times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENT_GUARD_", env_file=".env", extra="ignore")
+
+    filler_after_s: float = Field(1.2, ge=0.2, le=30)
+    """Without a word of the reply for so long, the filler is said, once a turn."""
+    turn_deadline_s: float = Field(8.0, ge=1, le=60)
+    """Retries and fallbacks of a turn end here, and the apology is said."""
+    breaker_failures: int = Field(5, ge=1, le=100)
+    """Failures in a row after which a route is left alone."""
+    breaker_cooldown_s: float = Field(5.0, ge=0.1, le=600)
+    """Time after which one request may try it again."""
+    max_failed_turns: int = Field(3, ge=1, le=100)
+    """Turns in a row that ended in an apology before the agent hangs up."""
+    filler: str = "One moment, please."
+    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    broke_off: str = "Sorry, I lost the thread there. Could you ask me again?"
+    cannot_hear: str = "Sorry, I cannot hear you right now. Please say that again in a moment."
+    give_up: str = "Sorry, I am having technical trouble. Please call again later. Goodbye."
+
+    @property
+    def phrases(self) -> list[str]:
+        """Everything that must be sayable without a working voice."""
+        return [self.filler, self.apology, self.broke_off, self.cannot_hear, self.give_up]
+
+
 class Settings(BaseSettings):
     """All settings of a worker. See `.env.example` for the same list with comments."""
 
@@ -82,6 +109,8 @@ class Settings(BaseSettings):
     vad: Literal["native", "plugin"] = Field("native", alias="AGENT_VAD")
     """Silero through livekit-local-inference, or through livekit-plugins-silero (twice the CPU)."""
     store_path: Path = Field(Path(".parley/store.db"), alias="AGENT_STORE")
+    phrases_path: Path = Field(Path(".parley/phrases"), alias="AGENT_PHRASES")
+    """Folder for the audio of fixed phrases."""
     customer_email: str = Field("anna@example.com", alias="AGENT_CUSTOMER_EMAIL")
     """Account the tools act on until the caller gives an e-mail address; empty: always ask."""
     greeting: str = Field(
@@ -99,6 +128,7 @@ class Settings(BaseSettings):
     health_port: int = Field(8081, ge=0, le=65535, alias="AGENT_HEALTH_PORT")
     """Port of the worker's health page under `start`; 0: any free one."""
     turn: TurnSettings = Field(default_factory=TurnSettings)
+    guard: GuardSettings = Field(default_factory=GuardSettings)
 
     @property
     def stt_routes(self) -> list[Route]:

@@ -15,6 +15,7 @@ from .routes import Route
 _T = TypeVar("_T")
 
 _LOCAL_KEY = "local"  # the local gateway asks for no key unless one is set
+_GATEWAY_VOICE = "rachel"  # what the gateway's own documents use
 
 
 def build_stt(settings: Settings, *, vad: vad.VAD) -> stt.STT[Any]:
@@ -102,7 +103,7 @@ def _tts(route: Route, settings: Settings) -> tts.TTS[Any]:
     match route.provider:
         case "aigateway" | "local":
             model, base_url, api_key = _gateway(route, settings)
-            voice = route.voice or aigateway.DEFAULT_VOICE
+            voice = route.voice or _GATEWAY_VOICE
             return aigateway.TTS(model=model, voice=voice, base_url=base_url, api_key=api_key)
         case "deepgram":
             return deepgram.TTS(model=route.model, api_key=_secret(settings.deepgram_api_key))

@@ -21,6 +21,7 @@ from livekit.agents.worker import ServerEnvOption
 from .assistant import Assistant, CallState
 from .config import Settings, load_settings, require_keys
 from .providers import build_llm, build_stt, build_tts
+from .speech.phrases import PhraseCache
 from .tools.store import Store
 from .turns import load_vad, turn_handling
 
@@ -90,9 +91,10 @@ async def run_call(ctx: JobContext) -> None:
             tts_conn_options=_CONNECT_OPTIONS,
         ),
     )
+    phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
     _close_room_after(session, ctx)
     await session.start(
-        Assistant(settings=settings, model=model),
+        Assistant(settings=settings, model=model, phrases=phrases),
         room=ctx.room,
         room_options=room_io.RoomOptions(
             audio_input=room_io.AudioInputOptions(frame_size_ms=_INPUT_FRAME_MS),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeVar
 
-from livekit.agents import APIError
+from livekit.agents import APIError, APITimeoutError
 
 _T = TypeVar("_T")
 
 
-class Lapse(Enum):
-    """What stands in a stream where something of it is missing."""
+class LapseKind(Enum):
+    """What is missing in a stream."""
 
     SLOW = auto()
     """Nothing yet, and the caller has waited long enough to wonder."""
@@ -22,6 +22,19 @@ class Lapse(Enum):
     """Nothing came and nothing will: it failed, or the turn's time is over."""
     BROKE_OFF = auto()
     """It ended in the middle."""
+
+
+@dataclass(frozen=True)
+class Lapse:
+    """Stands in a stream where something of it is missing.
+
+    Attributes:
+        kind: What is missing.
+        error: Why, unless it is just late.
+    """
+
+    kind: LapseKind
+    error: APIError | None = None
 
 
 @dataclass
@@ -65,9 +78,9 @@ async def guarded(source: AsyncIterator[_T], clock: TurnClock) -> AsyncIterator[
         try:
             if not clock.filled and not await _done_by(first, clock.filler_at):
                 clock.filled = True
-                yield Lapse.SLOW
+                yield Lapse(LapseKind.SLOW)
             if not await _done_by(first, clock.give_up_at):
-                yield Lapse.FAILED
+                yield Lapse(LapseKind.FAILED, APITimeoutError())
                 return
             yield first.result()
         finally:
@@ -78,8 +91,8 @@ async def guarded(source: AsyncIterator[_T], clock: TurnClock) -> AsyncIterator[
             yield item
     except StopAsyncIteration:
         return
-    except APIError:
-        yield Lapse.BROKE_OFF if begun else Lapse.FAILED
+    except APIError as e:
+        yield Lapse(LapseKind.BROKE_OFF if begun else LapseKind.FAILED, e)
     finally:
         if isinstance(source, AsyncGenerator):
             await source.aclose()

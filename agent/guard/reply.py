@@ -1,0 +1,176 @@
+"""Guards a reply: the nodes of the agent ask the model and the voice through it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import TypeVar
+
+from livekit import rtc
+from livekit.agents import APIError, FlushSentinel, llm
+
+from ..config import GuardSettings
+from ..speech.phrases import PhraseCache, recorded_apology
+from .breaker import CircuitBreaker
+from .deadline import Lapse, LapseKind, TurnClock, guarded
+
+logger = logging.getLogger("parley.guard")
+
+_T = TypeVar("_T")
+_Chunk = llm.ChatChunk | str | FlushSentinel
+
+
+class ReplyGuard:
+    """Sees to it that a turn is answered: by the model, by a filler, or by an apology.
+
+    Args:
+        settings: Deadlines, limits and phrases.
+        phrases: The phrases as audio, which need no voice to be said.
+    """
+
+    def __init__(self, *, settings: GuardSettings, phrases: PhraseCache) -> None:
+        self._settings = settings
+        self._phrases = phrases
+        self._model = self._breaker()
+        self._voice = self._breaker()
+        self._clock = TurnClock("", 0.0, settings.filler_after_s, settings.turn_deadline_s)
+        self._failed_turns = 0
+        self._apologising = False
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many turns failed in a row that the call should end."""
+        return self._failed_turns >= self._settings.max_failed_turns
+
+    async def words(
+        self, turn_id: str, ask: Callable[[], AsyncIterator[_Chunk]]
+    ) -> AsyncIterator[_Chunk]:
+        """The model's answer, or what is said in its place.
+
+        Args:
+            turn_id: The caller's message being answered; requests after a tool belong to it too.
+            ask: Makes the request.
+        """
+        if not self._model.allow():
+            yield self._fail("llm", None)
+            return
+        answer: AsyncIterator[_Chunk | Lapse] = guarded(ask(), self._clock_of(turn_id))
+        async for chunk in _settling(answer, self._model):
+            if not isinstance(chunk, Lapse):
+                yield chunk
+            elif chunk.kind is LapseKind.SLOW:
+                logger.info("filler", extra={"stage": "llm"})
+                yield self._settings.filler
+                yield FlushSentinel()  # said now, not when the sentence after it is complete
+            elif chunk.kind is LapseKind.BROKE_OFF:
+                self._count_failure()
+                logger.warning("reply broke off", extra=_described("llm", chunk.error))
+                yield f" … {self._settings.broke_off}"
+            else:
+                yield self._fail("llm", chunk.error)
+
+    async def audio(
+        self,
+        text: AsyncIterable[str],
+        synthesize: Callable[[AsyncIterable[str]], AsyncIterator[rtc.AudioFrame]],
+    ) -> AsyncIterator[rtc.AudioFrame]:
+        """The voice's audio of a text, from memory when all of it is a phrase that is kept there.
+
+        Args:
+            text: Pieces of the text as they come.
+            synthesize: Asks the voice.
+        """
+        pieces = aiter(text)
+        opening = await anext(pieces, "")
+        if kept := self._phrases.get(opening):
+            for frame in kept:
+                yield frame
+            opening = ""
+        if opening := opening or await anext(pieces, ""):
+            async for frame in self._spoken(synthesize(_chained(opening, pieces))):
+                yield frame
+
+    async def _spoken(self, source: AsyncIterator[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+        if not self._voice.allow():
+            for part in self._apology("tts", None):
+                yield part
+            return
+        loop = asyncio.get_running_loop()
+        clock = TurnClock("", loop.time(), 0.0, self._settings.turn_deadline_s, filled=True)
+        async for item in _settling(guarded(source, clock), self._voice):
+            if isinstance(item, Lapse):
+                for part in self._apology("tts", item.error):
+                    yield part
+            else:
+                yield item
+
+    def heard_reply(self) -> None:
+        """The caller heard a reply; unless it was an apology, earlier failures no longer count."""
+        if not self._apologising:
+            self._failed_turns = 0
+        self._apologising = False
+
+    def phrase(self, text: str) -> list[rtc.AudioFrame]:
+        """A phrase as audio; the recorded apology while it was never synthesised."""
+        return self._phrases.get(text) or recorded_apology()
+
+    def _fail(self, stage: str, error: APIError | None) -> str:
+        self._count_failure()
+        logger.warning("apology", extra=_described(stage, error))
+        return self._settings.give_up if self.exhausted else self._settings.apology
+
+    def _count_failure(self) -> None:
+        self._failed_turns += 1
+        self._apologising = True
+
+    def _apology(self, stage: str, error: APIError | None) -> list[rtc.AudioFrame]:
+        return self.phrase(self._fail(stage, error))
+
+    def _clock_of(self, turn_id: str) -> TurnClock:
+        if turn_id != self._clock.turn_id or not turn_id:
+            settings = self._settings
+            started = asyncio.get_running_loop().time()
+            self._clock = TurnClock(
+                turn_id, started, settings.filler_after_s, settings.turn_deadline_s
+            )
+        return self._clock
+
+    def _breaker(self) -> CircuitBreaker:
+        return CircuitBreaker(
+            failures=self._settings.breaker_failures, cooldown_s=self._settings.breaker_cooldown_s
+        )
+
+
+async def _settling(items: AsyncIterator[_T], breaker: CircuitBreaker) -> AsyncIterator[_T]:
+    """Pass items on and tell the breaker how it went; a cancelled request tells nothing."""
+    failed = settled = False
+    try:
+        async for item in items:
+            if isinstance(item, Lapse) and item.kind is not LapseKind.SLOW:
+                # What the route refuses for good (a wrong key) does not get better by waiting.
+                failed = item.error is None or item.error.retryable
+            yield item
+        settled = True
+    finally:
+        if not settled:
+            breaker.abandoned()
+        elif failed:
+            breaker.failure()
+        else:
+            breaker.success()
+
+
+async def _chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _described(stage: str, error: APIError | None) -> dict[str, object]:
+    """What may be logged of a failure: never its message, which may quote what was said."""
+    return {
+        "stage": stage,
+        "error": type(error).__name__ if error else "breaker open",
+        "status": getattr(error, "status_code", None),
+    }

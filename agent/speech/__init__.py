@@ -1,0 +1,1 @@
+"""What the agent says and when: fixed phrases, kept as audio."""

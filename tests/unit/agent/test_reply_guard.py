@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from livekit import rtc
+from livekit.agents import APIConnectionError, APIStatusError, FlushSentinel, llm
+
+from agent.config import GuardSettings
+from agent.guard.reply import ReplyGuard
+from agent.speech.phrases import PhraseCache, recorded_apology
+from tests import virtual_time
+
+SETTINGS = GuardSettings()
+Chunk = llm.ChatChunk | str | FlushSentinel
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> ReplyGuard:
+    return ReplyGuard(settings=SETTINGS, phrases=PhraseCache(folder=tmp_path, voice="v"))
+
+
+async def stream(*steps: float | str | Exception) -> AsyncIterator[Chunk]:
+    for step in steps:
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, str):
+            yield step
+        else:
+            await asyncio.sleep(step)
+
+
+def words(guard: ReplyGuard, *steps: float | str | Exception, turn: str = "t") -> list[object]:
+    async def main() -> list[object]:
+        chunks = guard.words(turn, lambda: stream(*steps))
+        return ["<flush>" if isinstance(c, FlushSentinel) else c async for c in chunks]
+
+    return virtual_time.run(main())
+
+
+def frame(level: int) -> rtc.AudioFrame:
+    return rtc.AudioFrame(level.to_bytes(2, "little") * 480, 24_000, 1, 480)
+
+
+async def audio(*steps: float | int | Exception) -> AsyncIterator[rtc.AudioFrame]:
+    for step in steps:
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, int):
+            yield frame(step)
+        else:
+            await asyncio.sleep(step)
+
+
+def spoken(guard: ReplyGuard, text: str, *steps: float | int | Exception) -> list[bytes]:
+    async def pieces() -> AsyncIterator[str]:
+        yield text
+
+    async def main() -> list[bytes]:
+        frames = guard.audio(pieces(), lambda _: audio(*steps))
+        return [bytes(f.data) for f in [f async for f in frames]]
+
+    return virtual_time.run(main())
+
+
+APOLOGY = [bytes(f.data) for f in recorded_apology()]
+
+
+def test_an_answer_in_time_is_only_passed_on(guard: ReplyGuard) -> None:
+    assert words(guard, 0.3, "Hello", " there") == ["Hello", " there"]
+
+
+def test_a_slow_answer_is_announced_as_a_segment_of_its_own(guard: ReplyGuard) -> None:
+    assert words(guard, 2.0, "Hello") == [SETTINGS.filler, "<flush>", "Hello"]
+
+
+def test_the_filler_comes_once_a_turn_even_with_tools_between(guard: ReplyGuard) -> None:
+    async def main() -> list[object]:
+        said: list[object] = []
+        for _ in range(2):
+            said += [c async for c in guard.words("t", lambda: stream(2.0, "x"))]
+        return said
+
+    assert virtual_time.run(main()).count(SETTINGS.filler) == 1
+
+
+def test_a_failed_answer_is_an_apology(guard: ReplyGuard) -> None:
+    assert words(guard, APIConnectionError()) == [SETTINGS.apology]
+
+
+def test_an_answer_that_breaks_off_is_never_begun_again(guard: ReplyGuard) -> None:
+    said = words(guard, "Your lamp", APIConnectionError())
+    assert said == ["Your lamp", f" … {SETTINGS.broke_off}"]
+
+
+def test_after_failures_in_a_row_the_agent_gives_up(guard: ReplyGuard) -> None:
+    for _ in range(SETTINGS.max_failed_turns - 1):
+        assert words(guard, APIConnectionError()) == [SETTINGS.apology]
+        guard.heard_reply()
+        assert not guard.exhausted
+    assert words(guard, APIConnectionError()) == [SETTINGS.give_up]
+    assert guard.exhausted
+
+
+def test_a_good_reply_makes_good_for_earlier_failures(guard: ReplyGuard) -> None:
+    for _ in range(2 * SETTINGS.max_failed_turns):
+        words(guard, APIConnectionError())
+        guard.heard_reply()
+        words(guard, "Hello")
+        guard.heard_reply()
+    assert not guard.exhausted
+
+
+def test_an_open_breaker_answers_without_asking(guard: ReplyGuard) -> None:
+    for _ in range(SETTINGS.breaker_failures):
+        words(guard, APIConnectionError())
+
+    def ask() -> AsyncIterator[Chunk]:
+        raise AssertionError("asked")
+
+    async def main() -> list[object]:
+        return [chunk async for chunk in guard.words("t", ask)]
+
+    assert virtual_time.run(main()) == [SETTINGS.give_up]
+
+
+def test_a_refusal_does_not_open_the_breaker(guard: ReplyGuard) -> None:
+    for _ in range(2 * SETTINGS.breaker_failures):
+        words(guard, APIStatusError("no", status_code=401))
+    assert words(guard, "Hello") == ["Hello"]
+
+
+def test_audio_in_time_is_only_passed_on(guard: ReplyGuard) -> None:
+    assert spoken(guard, "Hello.", 0.2, 1, 2) == [bytes(frame(1).data), bytes(frame(2).data)]
+
+
+@pytest.mark.parametrize("steps", [(APIConnectionError(),), (60.0, 1)])
+def test_a_voice_that_is_gone_leaves_the_recorded_apology(
+    guard: ReplyGuard, steps: tuple[float | int | Exception, ...]
+) -> None:
+    assert spoken(guard, "Hello.", *steps) == APOLOGY
+
+
+def test_no_text_is_no_audio_and_no_request(guard: ReplyGuard) -> None:
+    assert spoken(guard, "", AssertionError("asked")) == []
+
+
+def test_a_kept_phrase_needs_no_voice(tmp_path: Path) -> None:
+    cache = PhraseCache(folder=tmp_path, voice="v")
+    cache._memory["One moment, please."] = [frame(7)]
+    guard = ReplyGuard(settings=SETTINGS, phrases=cache)
+    said = spoken(guard, "One moment, please.", AssertionError("asked"))
+    assert said == [bytes(frame(7).data)]
