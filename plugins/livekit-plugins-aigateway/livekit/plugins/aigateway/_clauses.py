@@ -1,0 +1,126 @@
+"""Text is spoken as soon as a sentence ends, without waiting for the next one to begin.
+
+LiveKit's tokenizers hold a sentence back until the following one has started, which for an answer
+of one sentence is until the model has finished. Here a final ``?`` or ``!`` releases it at once,
+and a full stop too unless it may still turn out to be something else: a decimal point, an
+abbreviation, an initial, or a part of an address.
+"""
+
+from __future__ import annotations
+
+import re
+
+from livekit.agents.tokenize import SentenceStream, SentenceTokenizer, TokenData
+
+MAX_CLAUSE_CHARS = 600
+"""Text without an end is cut at white space before this: one message, one bounded request."""
+
+_SENTENCE_END = re.compile(r"""[.?!…]+["')\]}»”’]*|[。？！।]""")
+_OPENERS = "\"'([{«“‘"
+_CJK_ENDS = "。？！।"
+_ABBREVIATIONS = frozenset(
+    (
+        "mr mrs ms dr prof st jr sr vs etc approx no inc ltd co dept est fig vol e.g i.e a.m p.m"
+    ).split()
+)
+_ADDRESS_PART = re.compile(r"[@/]|^www\b", re.IGNORECASE)
+
+
+def speakable_chars(text: str) -> int:
+    """Letters and digits: what takes time to say."""
+    return sum(char.isalnum() for char in text)
+
+
+def _full_stop_ends(before: str, *, at_end: bool) -> bool:
+    """Whether a full stop after ``before`` ends a sentence.
+
+    Args:
+        before: The text up to the full stop.
+        at_end: Whether nothing is known to follow it yet.
+    """
+    words = before.split()
+    word = words[-1].lstrip(_OPENERS) if words else ""
+    if word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word != "I"):
+        return False
+    if not at_end:
+        return True  # white space follows, so the word is complete
+    # the rest of the word may still come: "3." "14", "anna@example." "com", "e." "g."
+    return not (word[-1:].isdigit() or _ADDRESS_PART.search(word) or "." in word)
+
+
+def split_ready(buffer: str) -> tuple[list[str], str]:
+    """The clauses in ``buffer`` that can be spoken now, and the rest, which has to wait."""
+    ready: list[str] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(buffer):
+        at_end = match.end() == len(buffer)
+        if not (at_end or match.group() in _CJK_ENDS or buffer[match.end()].isspace()):
+            continue
+        if match.group().startswith(".") and len(match.group().strip("\"')]}»”’")) == 1:
+            ends = _full_stop_ends(buffer[start : match.start()], at_end=at_end)
+        else:
+            ends = True
+        if ends and speakable_chars(buffer[start : match.end()]):
+            ready.append(buffer[start : match.end()].strip())
+            start = match.end()
+    return ready, buffer[start:]
+
+
+def cut_to_size(text: str, maximum: int) -> list[str]:
+    """``text`` in pieces of at most ``maximum`` characters, cut at white space if possible."""
+    pieces = []
+    while len(text) > maximum:
+        cut = text.rfind(" ", 1, maximum + 1)
+        cut = cut if cut > 0 else maximum
+        pieces.append(text[:cut].strip())
+        text = text[cut:].strip()
+    return [*pieces, text] if text else pieces
+
+
+class ClauseTokenizer(SentenceTokenizer):
+    """Releases each sentence at its end. The default tokenizer of :class:`TTS`."""
+
+    def tokenize(self, text: str, *, language: str | None = None) -> list[str]:
+        """All clauses of a text that is complete."""
+        ready, rest = split_ready(text)
+        return [*ready, rest.strip()] if speakable_chars(rest) else ready
+
+    def stream(self, *, language: str | None = None) -> SentenceStream:
+        """A stream that releases clauses while text comes in."""
+        return ClauseStream()
+
+
+class ClauseStream(SentenceStream):
+    """See :class:`ClauseTokenizer`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer = ""
+
+    def push_text(self, text: str) -> None:
+        """Add text; complete clauses come out."""
+        self._check_not_closed()
+        ready, self._buffer = split_ready(self._buffer + text)
+        self._release(ready)
+        if len(self._buffer) > MAX_CLAUSE_CHARS:
+            *pieces, self._buffer = cut_to_size(self._buffer, MAX_CLAUSE_CHARS)
+            self._release(pieces)
+
+    def flush(self) -> None:
+        """Release what is left, complete or not."""
+        self._check_not_closed()
+        rest, self._buffer = self._buffer.strip(), ""
+        self._release([rest] if rest else [])
+
+    def end_input(self) -> None:
+        """No more text."""
+        self.flush()
+        self._do_close()
+
+    async def aclose(self) -> None:
+        """Stop; what was not released is dropped."""
+        self._do_close()
+
+    def _release(self, clauses: list[str]) -> None:
+        for clause in clauses:
+            self._event_ch.send_nowait(TokenData(token=clause))

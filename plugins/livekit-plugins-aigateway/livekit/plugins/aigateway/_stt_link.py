@@ -1,0 +1,272 @@
+"""One connection of a transcription stream: what goes out, what comes in, and when it is dead."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from livekit.agents import stt
+
+from ._codec.envelope import ErrorMessage
+from ._codec.stt import CLOSE_STREAM, KEEP_ALIVE, decode
+from ._feed import AudioFeed
+from ._options import STTOptions
+from ._replay import SentMap
+from ._socket import Closed, Socket
+from ._stats import STTStats
+from ._tasks import run_beside
+from ._transcriber import Transcriber
+from .errors import ProtocolError, StalledError
+
+_TICK_S = 0.1
+_USAGE_INTERVAL_S = 5.0
+"""Audio is reported to the framework's metrics this often, as its own plugins do."""
+_PACKET_MS = 50
+_REPLAY_PACKET_MS = 100
+_BEHIND_S = 0.25
+"""More unsent audio than this is a replay or a burst, and is paced."""
+_LIVE_AFTER_S = 1.0
+"""Results of a replay may lag this long behind its last packet."""
+_WATCHDOG_VOICE_SHARE = 0.3
+"""Share of the watchdog's time that must be voiced before silence from the server is suspicious."""
+_TRAILING_SILENCE_S = 1.0
+"""Sent at the end in the ``minimal`` dialect, so that the server notices the end of the
+utterance."""
+_NOTHING_OWED_DRAIN_S = 0.5
+"""Wait for the server's close at the end when no final is expected any more."""
+
+
+class Ended(Enum):
+    """Why a connection ended without an error."""
+
+    INPUT = auto()
+    """All audio was sent and everything owed has come."""
+    OPTIONS = auto()
+    """The options changed, and nobody is speaking."""
+
+
+@dataclass(slots=True)
+class Watchdog:
+    """Patience with a silent server. It outlives connections, so that noise is no endless loop."""
+
+    initial_s: float
+    patience_s: float
+
+    def fired(self) -> None:
+        """The server said nothing; the next one gets twice the time."""
+        self.patience_s *= 2
+
+    def heard(self) -> None:
+        """The server transcribed something."""
+        self.patience_s = self.initial_s
+
+
+class Link:
+    """Sends a feed over a socket and passes on what comes back, until either ends.
+
+    Args:
+        socket: A connected socket; the caller closes it.
+        options: The stream's options.
+        feed: The stream's audio, rewound for this connection.
+        transcriber: The stream's memory of what was heard.
+        watchdog: The stream's patience.
+        stats: Counters of the ``STT``.
+        emit: Takes the speech events.
+        wants_rotation: Whether the connection should end at the next pause.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        *,
+        options: STTOptions,
+        feed: AudioFeed,
+        transcriber: Transcriber,
+        watchdog: Watchdog,
+        stats: STTStats,
+        emit: Callable[[list[stt.SpeechEvent]], None],
+        wants_rotation: Callable[[], bool],
+    ) -> None:
+        self.sent = SentMap()
+        self._socket = socket
+        self._options = options
+        self._feed = feed
+        self._transcriber = transcriber
+        self._watchdog = watchdog
+        self._stats = stats
+        self._emit = emit
+        self._wants_rotation = wants_rotation
+        now = time.monotonic()
+        self._heard_at = now
+        self._heard_cursor = feed.ring.cursor
+        self._sent_at = now
+        self._behind_at = now
+        self._bad_frames = 0
+        self._drain_since: float | None = None
+        self._usage_at = now
+        self._usage_samples = 0
+        self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+
+    @property
+    def live(self) -> bool:
+        """Whether what comes back is about what the caller says now."""
+        return time.monotonic() - self._behind_at >= _LIVE_AFTER_S
+
+    async def run(self) -> Ended:
+        """Serve the connection.
+
+        Raises:
+            APIError: It was lost, fell silent or broke the protocol.
+        """
+        try:
+            return await run_beside(
+                self._wait_ended(), self._send_loop(), self._receive_loop(), self._tick_loop()
+            )
+        finally:
+            self._report_usage()
+
+    async def _wait_ended(self) -> Ended:
+        return await self._ended
+
+    def _end(self, why: Ended) -> None:
+        if not self._ended.done():
+            self._ended.set_result(why)
+
+    # -- out ---------------------------------------------------------------------------------
+
+    async def _send_loop(self) -> None:
+        while not self._feed.finished:
+            await self._send_some()
+        await self._finish_input()
+        self._drain_since = time.monotonic()
+
+    async def _send_some(self) -> None:
+        """Send the next packet, or wait for audio."""
+        rate = self._feed.sample_rate
+        behind = self._feed.ring.unsent > _BEHIND_S * rate
+        packet_ms = _REPLAY_PACKET_MS if behind else _PACKET_MS
+        position, pcm = self._feed.take(packet_ms * rate // 1000, owed=self._transcriber.owed)
+        if not pcm:
+            await self._feed.wait_for_audio(_TICK_S)
+            return
+        count = len(pcm) // 2
+        self.sent.note(position, count)
+        await self._send_pcm(pcm)
+        if behind:
+            self._behind_at = time.monotonic()
+            await asyncio.sleep(count / rate / self._options.replay.speed)
+
+    async def _send_pcm(self, pcm: bytes) -> None:
+        self._sent_at = time.monotonic()
+        self._usage_samples += len(pcm) // 2
+        await self._socket.send(pcm)
+
+    async def _send_silence(self, milliseconds: int) -> None:
+        count = self._feed.sample_rate * milliseconds // 1000
+        self.sent.note_padding(self._feed.ring.cursor, count)
+        await self._send_pcm(b"\0\0" * count)
+
+    async def _finish_input(self) -> None:
+        if self._options.dialect == "deepgram":
+            await self._socket.send(CLOSE_STREAM)
+            return
+        if self._transcriber.unheard:
+            for _ in range(int(_TRAILING_SILENCE_S * 1000 / _PACKET_MS)):
+                await self._send_silence(_PACKET_MS)
+
+    async def _keep_alive(self) -> None:
+        """No audio flows; say something, so that nobody closes the socket for idleness."""
+        self._stats.keepalives += 1
+        if self._options.dialect == "deepgram":
+            self._sent_at = time.monotonic()
+            await self._socket.send(KEEP_ALIVE)
+        else:
+            await self._send_silence(_PACKET_MS)
+
+    # -- in ----------------------------------------------------------------------------------
+
+    async def _receive_loop(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if isinstance(message, Closed):
+                if self._drain_since is None or self._transcriber.owed:
+                    raise message.to_error()
+                self._end(Ended.INPUT)
+                return
+            self._receive(message)
+
+    def _receive(self, message: str | bytes) -> None:
+        self._heard_at = time.monotonic()
+        self._heard_cursor = self._feed.ring.cursor
+        try:
+            if isinstance(message, bytes):
+                raise ProtocolError("a binary message where text is expected")
+            decoded = decode(message, self._options.limits)
+        except ProtocolError:
+            self._stats.bad_frames += 1
+            self._bad_frames += 1
+            if self._bad_frames >= self._options.limits.bad_frames_in_a_row:
+                raise
+            return
+        self._bad_frames = 0
+        if isinstance(decoded, ErrorMessage):
+            raise decoded.to_error(self._transcriber.request_id)
+        events = self._transcriber.on_message(decoded, self.sent, live=self.live)
+        if events:
+            self._watchdog.heard()
+            self._emit(events)
+
+    # -- time --------------------------------------------------------------------------------
+
+    async def _tick_loop(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            self._emit(self._transcriber.on_tick(self.sent, live=self.live))
+            if now - self._usage_at >= _USAGE_INTERVAL_S:
+                self._report_usage()
+            if self._drain_since is not None:
+                if self._drained(now - self._drain_since):
+                    self._end(Ended.INPUT)
+                continue
+            if self._wants_rotation() and not self._transcriber.unheard:
+                self._end(Ended.OPTIONS)
+                continue
+            if now - self._sent_at >= self._options.timeouts.keepalive_s:
+                await self._keep_alive()
+            self._check_watchdog(now)
+
+    def _drained(self, waited_s: float) -> bool:
+        if waited_s >= self._options.timeouts.drain_s:
+            return True
+        return waited_s >= _NOTHING_OWED_DRAIN_S and not self._transcriber.unheard
+
+    def _check_watchdog(self, now: float) -> None:
+        """A server that owes an answer and is silent is a half-open connection."""
+        if now - self._heard_at < self._watchdog.patience_s:
+            return
+        ring = self._feed.ring
+        voiced = self._feed.runs.voiced_between(self._heard_cursor, ring.cursor)
+        needed = _WATCHDOG_VOICE_SHARE * self._watchdog.initial_s * self._feed.sample_rate
+        if self._transcriber.owed or voiced >= needed:
+            self._watchdog.fired()
+            raise StalledError("no transcript while speech flows")
+
+    def _report_usage(self) -> None:
+        """Tell the framework's metrics how much audio was sent since the last report."""
+        self._usage_at = time.monotonic()
+        if self._usage_samples == 0:
+            return
+        seconds, self._usage_samples = self._usage_samples / self._feed.sample_rate, 0
+        self._emit(
+            [
+                stt.SpeechEvent(
+                    type=stt.SpeechEventType.RECOGNITION_USAGE,
+                    request_id=self._transcriber.request_id,
+                    recognition_usage=stt.RecognitionUsage(audio_duration=seconds),
+                )
+            ]
+        )

@@ -1,0 +1,172 @@
+"""What can go wrong, and whether trying again can help.
+
+Everything derives from LiveKit's own errors, so that the framework's retries, its
+FallbackAdapters and its error events work without knowing this plugin::
+
+    livekit.agents.APIError              .retryable is the verdict, and the only one
+    ├── ProtocolError                    the peer broke the wire form; another connection may help
+    ├── NoAudioError                     the peer took text and ended without a byte of audio
+    ├── APIStatusError                   an HTTP status or a WebSocket close code
+    └── APIConnectionError               no connection, or no longer one
+        ├── ConnectionLostError          a live connection ended without a close frame
+        └── APITimeoutError              nothing came in time
+            └── StalledError             a live connection fell silent while an answer was owed
+
+No text from the peer and no URL ever enters a message: a server may echo a key, and a request
+carries what people said. What is kept is a status, a close code, and an error code of a harmless
+shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from http import HTTPStatus
+
+import aiohttp
+from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
+
+_SAFE_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,47}\Z")
+
+_STATUS_OF_CODE = {
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "unauthorized": 401,
+    "insufficient_quota": 402,
+    "payment_required": 402,
+    "forbidden": 403,
+    "permission_denied": 403,
+    "model_not_found": 404,
+    "not_found": 404,
+    "bad_request": 400,
+    "invalid_request_error": 400,
+    "rate_limit_exceeded": 429,
+    "rate_limited": 429,
+    "too_many_requests": 429,
+    "internal_error": 500,
+    "server_error": 500,
+    "overloaded": 503,
+    "unavailable": 503,
+    "timeout": 504,
+}
+"""HTTP status that a named error code stands for; a code that is not here says nothing."""
+
+_CLOSE_UNSUPPORTED_DATA = 1003
+_CLOSE_POLICY_VIOLATION = 1008
+_FINAL_CLOSE_CODES = frozenset({_CLOSE_UNSUPPORTED_DATA, _CLOSE_POLICY_VIOLATION})
+"""Close codes that the same request would meet again."""
+
+
+class ProtocolError(APIError):
+    """The peer sent something that the wire form does not allow."""
+
+    def __init__(self, reason: str, *, retryable: bool = True) -> None:
+        super().__init__(f"AIgateway broke the protocol: {reason}", retryable=retryable)
+
+
+class NoAudioError(APIError):
+    """The peer accepted text and ended without any audio."""
+
+    def __init__(self) -> None:
+        super().__init__("AIgateway sent no audio for the text", retryable=True)
+
+
+class ConnectionLostError(APIConnectionError):
+    """A live connection ended without a close frame."""
+
+    def __init__(self, detail: str = "no close frame") -> None:
+        super().__init__(f"AIgateway connection lost ({detail})")
+
+
+class StalledError(APITimeoutError):
+    """A live connection fell silent while an answer was owed."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"AIgateway fell silent ({detail})")
+
+
+def exhausted(error: APIError, what: str) -> APIError:
+    """The same failure once this plugin has used up its own retries.
+
+    It is final, so that the framework's loop does not multiply them.
+    """
+    if isinstance(error, APIStatusError):
+        return APIStatusError(
+            f"{error.message}; {what}", status_code=error.status_code, retryable=False
+        )
+    if isinstance(error, APITimeoutError):
+        return APITimeoutError(f"{error.message}; {what}", retryable=False)
+    return APIConnectionError(f"{error.message}; {what}", retryable=False)
+
+
+def from_status(
+    status: int, *, what: str, request_id: str | None = None, code: str | None = None
+) -> APIStatusError:
+    """The error for an HTTP status; 4xx other than 408, 429 and 499 are final by LiveKit's rule."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "unknown status"
+    message = f"AIgateway {what}: {status} {phrase}"
+    if code is not None and _SAFE_CODE.match(code):
+        message += f" ({code})"
+    if status == HTTPStatus.UNAUTHORIZED:
+        message += "; check AIGATEWAY_API_KEY"
+    # a redirect is refused because it would carry the key elsewhere; asking again changes nothing
+    retryable = not 300 <= status < 400
+    return APIStatusError(message, status_code=status, request_id=request_id, retryable=retryable)
+
+
+def from_close_code(code: int | None) -> APIError:
+    """The error for a WebSocket that closed while it was needed.
+
+    4400 to 4499 are read as the HTTP status they imitate, a habit of many gateways.
+    """
+    if code is None or code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
+        return ConnectionLostError()
+    if 4400 <= code < 4500:
+        return from_status(code - 4000, what="closed the connection")
+    return APIStatusError(
+        f"AIgateway closed the connection: close code {code}",
+        status_code=code,
+        retryable=code not in _FINAL_CLOSE_CODES,
+    )
+
+
+def from_envelope(
+    *, code: str | None, status: int | None, recoverable: bool | None, request_id: str | None = None
+) -> APIError:
+    """The error for an error message that came over a live socket."""
+    if status is None and code is not None:
+        status = (
+            int(code) if re.fullmatch(r"[1-5]\d\d", code) else _STATUS_OF_CODE.get(code.lower())
+        )
+    if status is not None:
+        error: APIError = from_status(
+            status, what="reported an error", request_id=request_id, code=code
+        )
+    else:
+        suffix = f" ({code})" if code is not None and _SAFE_CODE.match(code) else ""
+        error = APIError(f"AIgateway reported an error{suffix}", retryable=True)
+    if recoverable is False:
+        error.retryable = False
+    return error
+
+
+def from_transport(exc: BaseException, *, what: str) -> APIError:
+    """The error for anything that aiohttp or the system raised.
+
+    The result must be raised ``from None``: aiohttp's errors hold the request and so the key.
+    """
+    if isinstance(exc, APIError):
+        return exc
+    if isinstance(exc, asyncio.TimeoutError):
+        return APITimeoutError(f"AIgateway {what}: timed out")
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return from_status(exc.status, what=what)
+    name = type(exc).__name__
+    if isinstance(exc, (ssl.SSLError, aiohttp.ClientSSLError, aiohttp.InvalidURL, ValueError)):
+        # a certificate or an address that is wrong now is wrong on the next try
+        return APIConnectionError(f"AIgateway {what}: {name}", retryable=False)
+    return APIConnectionError(f"AIgateway {what}: {name}")
