@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
+import time
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +30,7 @@ from .speech.phrases import PhraseCache
 from .tools.calendar import check_calendar
 from .tools.flights import book_flight
 from .tools.orders import lookup_order, order_the_usual
-from .tools.store import Result, Store, effect_key
+from .tools.store import Result, Store
 
 logger = logging.getLogger("parley.assistant")
 
@@ -48,6 +50,19 @@ class CallState:
     call_id: str
     store: Store
     customer_email: str = ""
+    last_effect_at: float = float("inf")
+    """Wall clock of the newest effect that the caller has not heard of; infinity if there is
+    none."""
+
+    def did(self, result: Result) -> Result:
+        """Note that a tool has changed something, unless it failed; the result is passed on."""
+        if "error" not in result:
+            self.last_effect_at = time.time()
+        return result
+
+    def heard_of_it(self, message: llm.ChatMessage) -> bool:
+        """Whether the caller, by hearing this whole reply, has heard of the newest effect."""
+        return not message.interrupted and message.created_at > self.last_effect_at
 
 
 class Assistant(Agent):
@@ -66,6 +81,7 @@ class Assistant(Agent):
         self._phrases = phrases
         self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
         self._caller_is_leaving = False
+        self._writes: set[asyncio.Task[None]] = set()
 
     async def on_enter(self) -> None:
         """Greet the caller, and from now on listen for goodbyes."""
@@ -78,6 +94,7 @@ class Assistant(Agent):
     async def on_exit(self) -> None:
         """Stop what runs in the background for this agent."""
         self.session.off("conversation_item_added", self._on_item)
+        await asyncio.gather(*self._writes)
         await self._summary.aclose()
         await self._phrases.aclose()
 
@@ -90,10 +107,19 @@ class Assistant(Agent):
             self._caller_is_leaving = is_goodbye(item.text_content or "")
         elif item.role == "assistant":
             self._guard.heard_reply()
+            self._note_reported(item)
             done = self._caller_is_leaving or self._guard.exhausted
             if done and not item.interrupted:
                 logger.info("hanging up", extra={"caller_is_leaving": self._caller_is_leaving})
                 self.session.shutdown()
+
+    def _note_reported(self, message: llm.ChatMessage) -> None:
+        state: CallState = self.session.userdata
+        if state.heard_of_it(message):
+            state.last_effect_at = float("inf")
+            task = asyncio.create_task(state.store.mark_reported(state.call_id))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
 
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
@@ -153,17 +179,23 @@ class Assistant(Agent):
             destination: The city to fly to.
             day: "today", "tomorrow", a weekday or an ISO date.
         """
-        key = _key(ctx, {"destination": destination, "day": day})
-        return await book_flight(
-            ctx.userdata.store, key=key, destination=destination, day=day, today=dt.date.today()
+        state = ctx.userdata
+        return state.did(
+            await book_flight(
+                state.store,
+                call=state.call_id,
+                destination=destination,
+                day=day,
+                today=dt.date.today(),
+            )
         )
 
     @function_tool
     async def order_the_usual(self, ctx: RunContext[CallState]) -> Result:
         """Order what this caller usually orders."""
-        email = ctx.userdata.customer_email
-        return await order_the_usual(
-            ctx.userdata.store, key=_key(ctx, {"email": email}), email=email
+        state = ctx.userdata
+        return state.did(
+            await order_the_usual(state.store, call=state.call_id, email=state.customer_email)
         )
 
 
@@ -179,13 +211,3 @@ def _turn_id(chat_ctx: llm.ChatContext) -> str:
     """The id of the caller's last message: what is being answered."""
     users = (item for item in reversed(chat_ctx.messages()) if item.role == "user")
     return next((item.id for item in users), "")
-
-
-def _key(ctx: RunContext[CallState], arguments: dict[str, str]) -> str:
-    """An effect's idempotency key: repeats within one turn of the caller are the same request."""
-    return effect_key(
-        call=ctx.userdata.call_id,
-        turn=_turn_id(ctx.session.history),
-        tool=ctx.function_call.name,
-        arguments=arguments,
-    )

@@ -75,7 +75,7 @@ async def run_call(ctx: JobContext) -> None:
     model = build_llm(settings)
     session = AgentSession[CallState](
         userdata=CallState(
-            call_id=ctx.job.id,
+            call_id=ctx.job.room.sid or ctx.room.name,
             store=Store(settings.store_path),
             customer_email=settings.customer_email,
         ),

@@ -7,15 +7,15 @@ import re
 import sqlite3
 
 from .spoken import parse_day, speak_day, speak_digits
-from .store import Result, Store, add_booking
+from .store import EffectRequest, Result, Store, add_booking
 
 _PLACE = re.compile(r"[^\W\d_][\w .'-]{1,59}", re.UNICODE)
 
 
 async def book_flight(
-    store: Store, *, key: str, destination: str, day: str, today: dt.date
+    store: Store, *, call: str, destination: str, day: str, today: dt.date
 ) -> Result:
-    """Book a flight to a place on a day, once per idempotency key."""
+    """Book a flight to a place on a day, once for each request of a call."""
     place = destination.strip()
     if not _PLACE.fullmatch(place):
         return {"error": "Where would you like to fly?"}
@@ -35,4 +35,5 @@ async def book_flight(
             f"Your reference is {speak_digits(reference)}.",
         }
 
-    return await store.once(key, "book_flight", effect)
+    request = EffectRequest(call, "book_flight", {"to": place.lower(), "on": date.isoformat()})
+    return await store.once(request, effect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from .spoken import parse_email, speak_digits
-from .store import Result, Store, add_order
+from .store import EffectRequest, Result, Store, add_order
 
 
 async def lookup_order(store: Store, *, email: str) -> Result:
@@ -41,8 +41,8 @@ def _on(day: str) -> str:
     return f"on {day}" if day.endswith("day") and day not in ("today", "yesterday") else day
 
 
-async def order_the_usual(store: Store, *, key: str, email: str) -> Result:
-    """Order what a customer usually orders, once per idempotency key."""
+async def order_the_usual(store: Store, *, call: str, email: str) -> Result:
+    """Order what a customer usually orders, once for each request of a call."""
     if not email:
         return {"error": "I need your e-mail address first, to see what your usual is."}
 
@@ -59,4 +59,4 @@ async def order_the_usual(store: Store, *, key: str, email: str) -> Result:
             "summary": f"Done, I ordered your usual: {row['usual']}. It arrives tomorrow.",
         }
 
-    return await store.once(key, "order_the_usual", effect)
+    return await store.once(EffectRequest(call, "order_the_usual", {"email": email}), effect)

@@ -12,6 +12,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,8 +35,9 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS bookings (
     reference INTEGER PRIMARY KEY, destination TEXT NOT NULL, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS effects (
-    key TEXT PRIMARY KEY, tool TEXT NOT NULL, result TEXT NOT NULL,
-    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+    call TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, tool TEXT NOT NULL,
+    result TEXT NOT NULL, reported INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (call, key, sequence));
 """
 
 _DEMO_CUSTOMERS = [
@@ -91,9 +93,9 @@ class Store:
         return await asyncio.to_thread(run)
 
     async def once(
-        self, key: str, tool: str, effect: Callable[[sqlite3.Connection], Result]
+        self, request: EffectRequest, effect: Callable[[sqlite3.Connection], Result]
     ) -> Result:
-        """Run an effect unless the ledger already holds its key; answer the same result either way.
+        """Run an effect unless this request was carried out and nobody has heard of it yet.
 
         The effect and its ledger row are one transaction: an effect without a row, or a row without
         its effect, cannot be seen even after a crash.
@@ -101,26 +103,59 @@ class Store:
 
         def run() -> Result:
             with self._transaction() as db:
-                row = db.execute("SELECT result FROM effects WHERE key = ?", (key,)).fetchone()
-                if row is not None:
+                row = db.execute(
+                    "SELECT sequence, result, reported FROM effects WHERE call = ? AND key = ? "
+                    "ORDER BY sequence DESC LIMIT 1",
+                    (request.call, request.key),
+                ).fetchone()
+                if row is not None and not row["reported"]:
                     earlier: Result = json.loads(row["result"])
                     return earlier
                 result = effect(db)
                 if "error" not in result:
+                    sequence = row["sequence"] + 1 if row is not None else 0
                     db.execute(
-                        "INSERT INTO effects (key, tool, result) VALUES (?, ?, ?)",
-                        (key, tool, json.dumps(result)),
+                        "INSERT INTO effects (call, key, sequence, tool, result) "
+                        "VALUES (?, ?, ?, ?, ?)",
+                        (request.call, request.key, sequence, request.tool, json.dumps(result)),
                     )
                 return result
 
-        # Shielded: a barge-in cancels the reply, never an effect half-way.
+        # Shielded: what ends the reply must not end an effect half-way.
         return await asyncio.shield(asyncio.to_thread(run))
 
+    async def mark_reported(self, call: str) -> None:
+        """The caller has heard of every effect of this call: the same request is a new one now."""
 
-def effect_key(*, call: str, turn: str, tool: str, arguments: dict[str, str]) -> str:
-    """The idempotency key of an effect: the same request in the same turn of the same call."""
-    canonical = json.dumps([call, turn, tool, arguments], sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+        def run() -> None:
+            with self._transaction() as db:
+                db.execute("UPDATE effects SET reported = 1 WHERE call = ?", (call,))
+
+        await asyncio.to_thread(run)
+
+
+@dataclass(frozen=True)
+class EffectRequest:
+    """A request for an effect. Equal requests of a call are one until the caller heard its result.
+
+    So a reply that was interrupted, generated twice, or begun again by another worker changes
+    nothing, and who hears "done" and asks again gets a second one.
+
+    Attributes:
+        call: The call, the same for every worker that serves it.
+        tool: The tool's name.
+        arguments: What it was asked to do.
+    """
+
+    call: str
+    tool: str
+    arguments: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """A digest of tool and arguments."""
+        canonical = json.dumps([self.tool, self.arguments], sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def next_number(db: sqlite3.Connection, table: str, column: str, first: int) -> int:

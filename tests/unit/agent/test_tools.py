@@ -10,7 +10,7 @@ import pytest
 from agent.tools.calendar import check_calendar
 from agent.tools.flights import book_flight
 from agent.tools.orders import lookup_order, order_the_usual
-from agent.tools.store import Result, Store, effect_key
+from agent.tools.store import Result, Store
 
 SATURDAY = dt.date(2026, 11, 21)
 ANNA = "anna@example.com"
@@ -52,9 +52,11 @@ async def test_calendar(store: Store) -> None:
     assert "error" in await check_calendar(store, day="someday", today=SATURDAY)
 
 
-async def test_books_a_flight_once_per_key(store: Store) -> None:
+async def test_books_a_flight_once(store: Store) -> None:
     async def book() -> Result:
-        return await book_flight(store, key="k", destination="Lisbon", day="Friday", today=SATURDAY)
+        return await book_flight(
+            store, call="c", destination="Lisbon", day="Friday", today=SATURDAY
+        )
 
     first, *others = await asyncio.gather(*(book() for _ in range(8)))
     assert first["summary"] == "You are booked to Lisbon on Friday. Your reference is 2 0 1."
@@ -69,47 +71,48 @@ async def test_books_a_flight_once_per_key(store: Store) -> None:
 async def test_what_cannot_be_booked_leaves_no_trace(
     store: Store, destination: str, day: str
 ) -> None:
-    result = await book_flight(store, key="k", destination=destination, day=day, today=SATURDAY)
+    result = await book_flight(store, call="c", destination=destination, day=day, today=SATURDAY)
     assert "error" in result
     assert rows(store, "bookings") == rows(store, "effects") == 0
 
 
-async def test_orders_the_usual_once_per_key(store: Store) -> None:
-    first = await order_the_usual(store, key="a", email=ANNA)
-    again = await order_the_usual(store, key="a", email=ANNA)
-    other = await order_the_usual(store, key="b", email=ANNA)
+async def test_a_repeated_request_is_one_order_until_it_was_heard_of(store: Store) -> None:
+    first = await order_the_usual(store, call="c", email=ANNA)
+    again = await order_the_usual(Store(store._path), call="c", email=ANNA)
     assert first == again
-    assert other["order"] == first["order"] + 1
     assert "croissant" in first["summary"]
+    await store.mark_reported("c")
+    second = await order_the_usual(store, call="c", email=ANNA)
+    assert second["order"] == first["order"] + 1
+    assert await order_the_usual(store, call="c", email=ANNA) == second
+
+
+async def test_other_calls_and_other_requests_are_their_own(store: Store) -> None:
+    orders = [await order_the_usual(store, call=call, email=ANNA) for call in ("c", "d")]
+    assert orders[0]["order"] != orders[1]["order"]
+    days = [
+        await book_flight(store, call="c", destination="Lisbon", day=day, today=SATURDAY)
+        for day in ("Friday", "Monday", "friday.")
+    ]
+    assert days[0] == days[2] != days[1]
 
 
 async def test_the_usual_needs_a_known_customer(store: Store) -> None:
-    assert "e-mail" in (await order_the_usual(store, key="a", email=""))["error"]
-    assert "error" in await order_the_usual(store, key="b", email="eve@example.com")
+    assert "e-mail" in (await order_the_usual(store, call="c", email=""))["error"]
+    assert "error" in await order_the_usual(store, call="c", email="eve@example.com")
     assert rows(store, "orders") == 2
 
 
 async def test_an_effect_outlives_the_reply_that_started_it(store: Store) -> None:
-    task = asyncio.create_task(order_the_usual(store, key="a", email=ANNA))
+    task = asyncio.create_task(order_the_usual(store, call="c", email=ANNA))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    again = await order_the_usual(store, key="a", email=ANNA)
+    again = await order_the_usual(store, call="c", email=ANNA)
     assert again["order"] == 4813
     assert rows(store, "orders") == 3
 
 
 def test_a_second_store_keeps_what_the_first_wrote(store: Store) -> None:
     assert rows(Store(store._path), "orders") == 2
-
-
-def test_keys_differ_in_every_part() -> None:
-    keys = {
-        effect_key(call=call, turn=turn, tool=tool, arguments=arguments)
-        for call in ("c", "d")
-        for turn in ("t", "u")
-        for tool in ("book", "order")
-        for arguments in ({"a": "1"}, {"a": "2"})
-    }
-    assert len(keys) == 16
