@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from caller.conversation import CallResult, Conversation, Progress, TurnResult
 from caller.ears import Ears
 from caller.errors import CallerError
 from caller.room import REPLY_TIMEOUT_S, Caller
-from caller.script import Script, Turn, load_script
+from caller.script import Script, ScriptError, Turn, load_script
 from caller.voice import Voice
 
 EXIT_FAILED = 1
 """The call could not be held, or something expected did not come."""
+EXIT_USAGE = 2
+"""The command or its script is not understood."""
 EXIT_INTERRUPTED = 130
 """Ctrl-C, as shells count it."""
 
@@ -155,6 +158,8 @@ def call(
         raise typer.BadParameter(
             "LIVEKIT_API_KEY and LIVEKIT_API_SECRET are not set; `make demo` prints a pair to use"
         )
+    # The native client logs the token of a refused connection; what matters is told as a sentence.
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)
     try:
         wanted = Call(
             url=url,
@@ -168,7 +173,8 @@ def call(
         )
         result = asyncio.run(place(wanted, progress=Terminal()))
     except CallerError as e:
-        _give_up(str(e), EXIT_FAILED, as_json=as_json)
+        code = EXIT_USAGE if isinstance(e, ScriptError) else EXIT_FAILED
+        _give_up(str(e), code, as_json=as_json)
     except KeyboardInterrupt:
         kept = f" The recording is in {record}." if record else ""
         _give_up(f"Hung up.{kept}", EXIT_INTERRUPTED, as_json=as_json)

