@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import warnings
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
+from dotenv import load_dotenv
 from livekit.agents import cli
 
 from .config import ConfigError, Settings, load_settings, require_keys
@@ -33,6 +35,7 @@ _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence, never a stack trace."""
+    load_dotenv()  # for options that are read from the environment; settings read `.env` themselves
     try:
         app()
     except ConfigError as e:
@@ -82,6 +85,12 @@ def console() -> None:
 def connect() -> None:
     """Join one room at once: `connect --room NAME`."""
     _run_worker()
+
+
+if find_spec("caller"):  # a production worker is installed without it
+    from caller.cli import call
+
+    app.command("call")(call)
 
 
 @app.command("demo")

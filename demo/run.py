@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import time
 from datetime import datetime
 from pathlib import Path
 
 from livekit.agents.utils import shortuuid
 
 from agent.config import load_settings
-from caller.conversation import CallResult, Conversation, Progress, TurnResult
-from caller.ears import Ears
+from caller.cli import Call, Terminal, place
+from caller.conversation import AGENT_TIMEOUT_S, CallResult
 from caller.errors import CallerError
-from caller.room import Caller
-from caller.script import Script, load_script
-from caller.voice import Voice
+from caller.script import load_script
 
 from .media_server import ROOT, MediaServerError
 from .processes import ProcessError
@@ -27,35 +24,6 @@ SCRIPT = Path(__file__).with_name("script.toml")
 RECORDINGS = Path("recordings")
 _LOGS = ROOT / ".parley" / "demo"
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-
-
-class LiveView(Progress):
-    """Prints the talk as it happens, with a line of times a turn."""
-
-    def __init__(self, started: float) -> None:
-        self._started = started
-
-    def agent_came(self) -> None:
-        """The agent is in the room."""
-        self._line("the agent has joined the room")
-
-    def says(self, words: str) -> None:
-        """The caller is about to speak."""
-        self._line(f"caller: {words}")
-
-    def turn_done(self, turn: TurnResult) -> None:
-        """A turn is over and judged."""
-        self._line(f" agent: {turn.heard or '(nothing)'}")
-        times = []
-        if turn.reply_ms is not None:
-            times.append(f"replied after {turn.reply_ms:.0f} ms")
-        if turn.barge_in_stop_ms is not None:
-            times.append(f"fell silent {turn.barge_in_stop_ms:.0f} ms after the interruption")
-        verdict = "ok" if turn.ok else f"WRONG: {turn.why}"
-        print(f"               {', '.join([*times, verdict])}", flush=True)
-
-    def _line(self, text: str) -> None:
-        print(f"[{time.monotonic() - self._started:6.1f} s] {text}", flush=True)
 
 
 def run_demo(*, once: bool, free_ports: bool) -> int:
@@ -88,53 +56,37 @@ async def _interruptible(*, once: bool, free_ports: bool) -> int:
 
 
 async def _demo(*, once: bool, free_ports: bool) -> int:
-    started = time.monotonic()
-    view = LiveView(started)
-    script = load_script(SCRIPT)
     with_account = load_settings().has_gateway_account()
-    print(f"Starting the stack ({_gateway_words(with_account)}); logs in {_LOGS}", flush=True)
+    gateway = "your gateway account" if with_account else "the local gateway, no account needed"
+    print(f"Starting media server and worker, with {gateway}. Logs: {_LOGS}", flush=True)
     config = StackConfig(
         ports=Ports.free() if free_ports else Ports(),
         folder=_LOGS,
         local_gateway=not with_account,
     )
-    voice, ears = Voice(), Ears()
-    try:
-        async with Stack(config, say=lambda text: print(f"  {text}", flush=True)) as stack:
-            # Not while the stack loads its models: on two cores that would only slow both down.
-            await voice.prepare(script.lines)
-            await ears.load()
-            result = await _converse(stack, script, voice, ears, view)
-            if once:
-                print(json.dumps(_summary(result)), flush=True)
-                return 0 if result.ok else 1
-            _invite(stack, result)
-            await asyncio.Event().wait()  # until Ctrl-C
-    finally:
-        ears.close()
+    async with Stack(config, say=lambda text: print(f"  {text}", flush=True)) as stack:
+        result = await _converse(stack)
+        if once:
+            print(json.dumps(_summary(result)), flush=True)
+            return 0 if result.ok else 1
+        _invite(stack, result)
+        await asyncio.Event().wait()  # until Ctrl-C
     raise AssertionError("an Event that nobody sets was set")
 
 
-def _gateway_words(with_account: bool) -> str:
-    return "your gateway account" if with_account else "no account: local gateway, real engines"
-
-
-async def _converse(
-    stack: Stack, script: Script, voice: Voice, ears: Ears, view: LiveView
-) -> CallResult:
+async def _converse(stack: Stack) -> CallResult:
     recording = RECORDINGS / f"demo-{datetime.now():%Y%m%d-%H%M%S}.wav"
-    caller = Caller(
-        stack.livekit_url,
-        stack.api_key,
-        stack.api_secret,
+    call = Call(
+        url=stack.livekit_url,
+        api_key=stack.api_key,
+        api_secret=stack.api_secret,
         room=shortuuid("demo-"),
-        voice=voice,
+        agent_name="",
+        script=load_script(SCRIPT),
         record=recording,
+        agent_timeout_s=AGENT_TIMEOUT_S,
     )
-    async with caller:
-        conversation = Conversation(caller=caller, script=script, ears=ears, progress=view)
-        result = await conversation.hold()
-    result.recording = str(recording)
+    result = await place(call, progress=Terminal())
     print(f"Recording (left: caller, right: agent): {recording}", flush=True)
     if not result.ok:
         print(f"Not every turn was right. {result.why}".strip(), flush=True)
