@@ -21,9 +21,11 @@ from livekit.agents import (
     llm,
     tts,
 )
+from livekit.plugins import aigateway
 
 from .config import Settings
 from .goodbye import is_goodbye
+from .guard.hearing import HearingGuard
 from .guard.reply import ReplyGuard
 from .history import RunningSummary, window
 from .speech.phrases import PhraseCache
@@ -80,12 +82,19 @@ class Assistant(Agent):
         self._summary = RunningSummary(model=model, max_items=settings.history_items)
         self._phrases = phrases
         self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
+        self._hearing: HearingGuard | None = None
         self._caller_is_leaving = False
         self._writes: set[asyncio.Task[None]] = set()
 
     async def on_enter(self) -> None:
         """Greet the caller, and from now on listen for goodbyes."""
         self.session.on("conversation_item_added", self._on_item)
+        self._hearing = HearingGuard(
+            session=self.session, settings=self._settings.guard, reply=self._guard
+        )
+        self._hearing.start()
+        if isinstance(self.session.stt, aigateway.STT):
+            self.session.stt.on("speech_lost", self._hearing.speech_lost)
         if self._settings.greeting:
             await self.session.say(self._settings.greeting).wait_for_playout()
         if isinstance(voice := self.session.tts, tts.TTS):
@@ -94,6 +103,8 @@ class Assistant(Agent):
     async def on_exit(self) -> None:
         """Stop what runs in the background for this agent."""
         self.session.off("conversation_item_added", self._on_item)
+        if self._hearing:
+            await self._hearing.aclose()
         await asyncio.gather(*self._writes)
         await self._summary.aclose()
         await self._phrases.aclose()

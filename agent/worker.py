@@ -35,6 +35,9 @@ _CONNECT_OPTIONS = APIConnectOptions(max_retry=3, retry_interval=0.5, timeout=5.
 """The framework's own budget (4 attempts of 10 s) would be up to 44 s of silence in a phone
 call."""
 
+_UNRECOVERABLE_ERRORS = 1000
+"""The framework would hang up without a word at its fourth error; `agent/guard` says goodbye."""
+
 _INPUT_FRAME_MS = 20
 """Half of the framework's 50 ms frame is waited for on average; 20 ms is one Opus packet."""
 
@@ -89,6 +92,7 @@ async def run_call(ctx: JobContext) -> None:
             stt_conn_options=_CONNECT_OPTIONS,
             llm_conn_options=_CONNECT_OPTIONS,
             tts_conn_options=_CONNECT_OPTIONS,
+            max_unrecoverable_errors=_UNRECOVERABLE_ERRORS,
         ),
     )
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
@@ -110,7 +114,7 @@ def _close_room_after(session: AgentSession[CallState], ctx: JobContext) -> None
 
     def on_close(event: CloseEvent) -> None:
         logger.info("call ended", extra={"reason": event.reason.value})
-        if event.reason is CloseReason.USER_INITIATED:
+        if event.reason in (CloseReason.USER_INITIATED, CloseReason.ERROR):
             ctx.add_shutdown_callback(delete_room)
         ctx.shutdown(reason=event.reason.value)
 

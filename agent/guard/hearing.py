@@ -1,0 +1,106 @@
+"""Guards the ears: the caller is told when it is not heard, instead of talking into silence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from livekit import rtc
+from livekit.agents import AgentSession, ErrorEvent, UserInputTranscribedEvent, stt
+from livekit.agents.voice import SpeechHandle
+
+from ..config import GuardSettings
+from .reply import ReplyGuard
+
+logger = logging.getLogger("parley.guard")
+
+_SAID_AGAIN_AFTER_S = 5.0
+"""The least time between two "cannot hear you"."""
+
+_GIVE_UP_TIMEOUT_S = 15.0
+
+
+class HearingGuard:
+    """Watches the session for speech that was not transcribed.
+
+    Args:
+        session: The call's session.
+        settings: Phrases and limits.
+        reply: Has the phrases as audio.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: AgentSession[Any],
+        settings: GuardSettings,
+        reply: ReplyGuard,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._reply = reply
+        self._clock = clock
+        self._failures = 0
+        self._said_at = float("-inf")
+        self._goodbye: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._session.on("error", self._on_error)
+        self._session.on("user_input_transcribed", self._on_transcript)
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        self._session.off("error", self._on_error)
+        self._session.off("user_input_transcribed", self._on_transcript)
+        if self._goodbye:
+            await asyncio.wait([self._goodbye], timeout=_GIVE_UP_TIMEOUT_S)
+
+    def speech_lost(self, seconds: float) -> None:
+        """Speech fell out of what can be sent again after an outage; ask for it once more."""
+        logger.warning("speech lost", extra={"seconds": round(seconds, 1)})
+        self._ask_again()
+
+    def _on_error(self, event: ErrorEvent) -> None:
+        error = event.error
+        if not isinstance(error, stt.STTError) or error.recoverable:
+            return
+        self._failures += 1
+        logger.warning("not hearing the caller", extra={"failures": self._failures})
+        if self._failures >= self._settings.max_failed_turns:
+            self._goodbye = self._goodbye or asyncio.create_task(self._give_up())
+        else:
+            self._ask_again()
+
+    def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
+        if event.is_final:
+            self._failures = 0
+
+    def _ask_again(self) -> None:
+        if self._clock() - self._said_at >= _SAID_AGAIN_AFTER_S:
+            self._said_at = self._clock()
+            self._say(self._settings.cannot_hear)
+
+    async def _give_up(self) -> None:
+        speech = self._say(self._settings.give_up)
+        try:
+            async with asyncio.timeout(_GIVE_UP_TIMEOUT_S):
+                await speech.wait_for_playout()
+        except TimeoutError:
+            logger.warning("last words timed out")
+        self._session.shutdown()
+
+    def _say(self, text: str) -> SpeechHandle:
+        return self._session.say(
+            text, audio=_frames(self._reply.phrase(text)), add_to_chat_ctx=False
+        )
+
+
+async def _frames(frames: list[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+    for frame in frames:
+        yield frame
