@@ -47,6 +47,7 @@ class HearingGuard:
         self._clock = clock
         self._failures = 0
         self._said_at = float("-inf")
+        self._asking: SpeechHandle | None = None
         self._goodbye: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -84,7 +85,7 @@ class HearingGuard:
     def _ask_again(self) -> None:
         if self._clock() - self._said_at >= _SAID_AGAIN_AFTER_S:
             self._said_at = self._clock()
-            self._say(self._settings.cannot_hear)
+            self._asking = self._say(self._settings.cannot_hear)
 
     async def _give_up(self) -> None:
         speech = self._say(self._settings.give_up)
