@@ -94,15 +94,17 @@ class Mouth:
 
         Args:
             line: What to say.
-            not_before: Time (seconds, monotonic) at which its speech shall begin.
+            not_before: Time (seconds, monotonic) at which its speech shall begin; it does so
+                within the 10 ms after.
 
         Raises:
             CallEnded: The call was closed meanwhile.
             CallerError: The audio did not leave (the machine is far too busy).
         """
         async with self._turn:
-            lead_s = line.start / RATE
-            await asyncio.sleep(max(0.0, not_before - lead_s - time.monotonic()))
+            # A frame given to the idle source now was "spoken" in the 10 ms before it leaves.
+            push_at = not_before - line.start / RATE + FRAME_S
+            await asyncio.sleep(max(0.0, push_at - time.monotonic()))
             playing = _Playing(line, asyncio.get_running_loop().create_future())
             self._playing = playing
             try:

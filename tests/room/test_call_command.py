@@ -1,4 +1,4 @@
-"""`python agent.py call` in a process of its own, as a person runs it, with an echo as the agent."""
+"""`python agent.py call` in a process of its own, as a person runs it; an echo is the agent."""
 
 from __future__ import annotations
 
