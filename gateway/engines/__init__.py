@@ -1,0 +1,1 @@
+"""Engines: what hears, thinks and speaks behind the wire forms."""

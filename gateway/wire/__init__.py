@@ -1,0 +1,1 @@
+"""Codecs: bytes and text to typed messages and back. Nothing here does I/O."""

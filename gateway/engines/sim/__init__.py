@@ -1,0 +1,1 @@
+"""Scripted engines with set latencies: what they hear and say is known beforehand."""

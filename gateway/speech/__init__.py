@@ -1,0 +1,1 @@
+"""From audio to utterances: voice activity, endpointing, decode scheduling, resampling."""

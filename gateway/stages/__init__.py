@@ -1,0 +1,1 @@
+"""The handlers: one module a stage, between a socket and an engine."""

@@ -1,0 +1,147 @@
+"""Chat completions: streamed or whole, by a local engine or by the server behind `--llm-url`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gateway.engines.base import ChatEngine
+from gateway.engines.tokens import count_tokens, prompt_tokens
+from gateway.engines.upstream import UpstreamLlm
+from gateway.stages.context import CONTEXT, Context, read_body
+from gateway.stats import Call, Outcome
+from gateway.wire.openai_chat import (
+    SSE_DONE,
+    ChatDelta,
+    ChatRequest,
+    ChunkEncoder,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+    decode_request,
+)
+
+logger = logging.getLogger("gateway.llm")
+
+_SSE_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+
+
+class _Answer:
+    """An engine's deltas, counted, and cut off at the request's `max_tokens`."""
+
+    def __init__(self, engine: ChatEngine, request: ChatRequest) -> None:
+        self._engine = engine
+        self._request = request
+        self._written = 0
+        self.reason: FinishReason = "stop"
+
+    async def deltas(self) -> AsyncIterator[ChatDelta]:
+        limit = self._request.max_tokens
+        async for delta in self._engine.reply(self._request):
+            if isinstance(delta, ToolCallDelta):
+                self.reason = "tool_calls"
+                self._written += count_tokens(delta.arguments)
+            elif limit is not None and self._written >= limit:
+                self.reason = "length"
+                return
+            else:
+                self._written += count_tokens(delta.text)
+            yield delta
+
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=prompt_tokens(self._request.messages), completion_tokens=self._written
+        )
+
+
+def _encoder(request: ChatRequest) -> ChunkEncoder:
+    return ChunkEncoder(
+        request_id=f"chatcmpl-{uuid.uuid4().hex}",
+        created_s=int(time.time()),
+        model=request.model,
+    )
+
+
+async def _stream(
+    http_request: web.Request, request: ChatRequest, engine: ChatEngine
+) -> web.StreamResponse:
+    encoder = _encoder(request)
+    answer = _Answer(engine, request)
+    response = web.StreamResponse(headers=_SSE_HEADERS)
+    async for delta in answer.deltas():
+        if not response.prepared:
+            # Not earlier: an engine that fails before its first word gets an honest HTTP status.
+            await response.prepare(http_request)
+            await response.write(encoder.role())
+        await response.write(encoder.delta(delta))
+    if not response.prepared:
+        await response.prepare(http_request)
+        await response.write(encoder.role())
+    await response.write(encoder.finish(answer.reason))
+    if request.include_usage:
+        await response.write(encoder.usage(answer.usage()))
+    await response.write(SSE_DONE)
+    await response.write_eof()
+    return response
+
+
+async def _whole(request: ChatRequest, engine: ChatEngine) -> web.StreamResponse:
+    answer = _Answer(engine, request)
+    deltas = [delta async for delta in answer.deltas()]
+    return web.json_response(
+        _encoder(request).completion(deltas, reason=answer.reason, usage=answer.usage())
+    )
+
+
+async def _send_on(
+    http_request: web.Request, request: ChatRequest, upstream: UpstreamLlm
+) -> web.StreamResponse:
+    async with upstream.request(request) as answer:
+        response = web.StreamResponse(
+            headers={"Content-Type": answer.content_type, "Cache-Control": "no-cache"}
+        )
+        await response.prepare(http_request)
+        async for data in answer.data():
+            await response.write(data)
+        await response.write_eof()
+        return response
+
+
+async def _answer(
+    http_request: web.Request, request: ChatRequest, context: Context
+) -> web.StreamResponse:
+    engine = await context.engines.chat(request.model)
+    if engine is None:
+        assert context.engines.upstream is not None  # None stands for the upstream
+        return await _send_on(http_request, request, context.engines.upstream)
+    if request.stream:
+        return await _stream(http_request, request, engine)
+    return await _whole(request, engine)
+
+
+async def _counted(
+    http_request: web.Request, request: ChatRequest, context: Context, call: Call
+) -> web.StreamResponse:
+    try:
+        response = await _answer(http_request, request, context)
+    except (asyncio.CancelledError, ConnectionError):
+        # The server cancels a handler when its client has gone; a write may notice it first.
+        call.outcome = Outcome.CLOSED_BY_CLIENT
+        raise
+    call.outcome = Outcome.COMPLETED
+    return response
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    """Answer `POST /v1/chat/completions`."""
+    context = request.app[CONTEXT]
+    limits = context.config.limits
+    body = await read_body(request, max_bytes=limits.max_chat_body_bytes)
+    decoded = decode_request(body, limits=limits)
+    with context.stats.call("llm") as call:
+        return await _counted(request, decoded, context, call)
