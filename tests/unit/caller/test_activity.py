@@ -54,6 +54,12 @@ def test_a_click_is_not_an_onset() -> None:
     assert listen(joined(silence(0.5), tone(0.02), silence(0.5))).spans == []
 
 
+def test_a_trill_is_an_onset() -> None:
+    trill = joined(*[part for _ in range(3) for part in (tone(0.01), silence(0.01))])
+    (span,) = listen(joined(silence(0.5), trill, silence(0.5))).spans
+    assert span.start == pytest.approx(0.5, abs=0.0001)
+
+
 def test_a_soft_beginning_belongs_to_the_word() -> None:
     breath = tone(0.06, dbfs=-54.0)
     (span,) = listen(joined(silence(0.5), breath, tone(0.4), silence(0.5))).spans

@@ -57,11 +57,12 @@ def test_a_hole_stays_a_hole_and_an_overlap_is_cut(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "call.wav")
     recording.write("caller", 50.0, tone(0.5))
     recording.write("caller", 51.0, tone(0.5))  # 0.5 s are missing before it
-    recording.write("caller", 51.2, tone(0.5))  # 0.3 s of it were there already
+    recording.write("caller", 51.2, silence(0.5))  # 0.3 s of it were there already
     recording.close()
     left, _ = sides(tmp_path / "call.wav")
     assert len(left) == round(1.7 * RATE)
     assert not left[round(0.5 * RATE) : round(1.0 * RATE)].any()
+    assert np.array_equal(left[round(1.0 * RATE) : round(1.5 * RATE)], tone(0.5))
 
 
 def test_a_crash_leaves_a_playable_file(tmp_path: Path) -> None:
