@@ -47,8 +47,9 @@ def install() -> None:
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
     say("installing the locked packages into .venv, once (1 to 3 minutes)")
+    STAMP.unlink(missing_ok=True)
     try:
-        venv.create(VENV, with_pip=True, clear=VENV.exists())
+        venv.create(VENV, with_pip=True)
     except subprocess.CalledProcessError:
         sys.exit(
             "Python's venv module is incomplete. On Debian or Ubuntu: apt install python3-venv"

@@ -39,5 +39,5 @@ def remote_addresses(pid: int) -> set[tuple[str, int]]:
         for process in [worker, *worker.children(recursive=True)]
         for connection in process.net_connections("tcp")
         # A connection between two of its own processes leads nowhere else.
-        if connection.raddr and connection.raddr.port not in own
+        if connection.status == psutil.CONN_ESTABLISHED and connection.raddr.port not in own
     }

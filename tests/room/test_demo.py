@@ -1,0 +1,46 @@
+"""`make demo ONCE=1` on a machine without any network, as the README promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 170
+
+LOOPBACK_UP = """
+import fcntl, os, socket, struct, sys
+SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
+with socket.socket() as any_socket:
+    fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_the_demo_passes_with_no_network_at_all() -> None:
+    assert shutil.which("unshare"), "this test needs Linux and util-linux's `unshare`"
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    in_the_dark = ["unshare", "--net", *as_root, sys.executable, "-c", LOOPBACK_UP]
+    run = subprocess.run(
+        [*in_the_dark, "make", "demo", "ONCE=1", "PORTS=free"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    talk = run.stdout + run.stderr
+    assert run.returncode == 0, talk
+    summary = json.loads(run.stdout.strip().splitlines()[-1])
+    assert summary["ok"], talk
+    assert len(summary["turns"]) == 5
+    for turn in summary["turns"]:
+        assert set(turn) == {"said", "heard", "reply_ms", "barge_in_stop_ms"}
+    assert [turn["barge_in_stop_ms"] is not None for turn in summary["turns"]] == [
+        False, False, False, True, False,
+    ]  # fmt: skip
+    assert (ROOT / summary["recording"]).stat().st_size > 1_000_000
