@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ import aiohttp
 import numpy as np
 from aiohttp import web
 from livekit import rtc
-from livekit.agents import tts
+from livekit.agents import tts, utils
 from livekit.plugins import aigateway
 
 KEY = "sk-aig-canary-0123456789"
@@ -174,6 +175,12 @@ class Connection:
         self.request.transport.abort()
 
 
+async def hold(conn: Connection) -> None:
+    """Neither read nor answer, not even a ping, until the client has gone."""
+    while (transport := conn.request.transport) is not None and not transport.is_closing():
+        await asyncio.sleep(0.05)
+
+
 async def transcribe(conn: Connection, *, until_ms: float = float("inf")) -> None:
     """Recognise like the strict gateway, until so much audio has come in."""
     ears = Ears()
@@ -237,6 +244,8 @@ class ScriptedServer:
         self.requests: list[dict[str, str]] = []
         self.open = 0
         self.url = ""
+        self.refuse_with: int | None = None
+        """HTTP status that every handshake gets, if set."""
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[ScriptedServer]:
@@ -265,6 +274,8 @@ class ScriptedServer:
         self, request: web.Request, path: str, scripts: list[Handler]
     ) -> web.StreamResponse:
         self.requests.append(dict(request.headers))
+        if self.refuse_with is not None:
+            return web.Response(status=self.refuse_with)
         ws = web.WebSocketResponse(compress=False, max_msg_size=0, timeout=0.5)
         await ws.prepare(request)
         seen = self.connections[path]
@@ -287,6 +298,61 @@ class ScriptedServer:
         return await script(request)
 
 
+@contextlib.asynccontextmanager
+async def black_hole() -> AsyncIterator[str]:
+    """A base URL that accepts connections and never says anything."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def slow_wire(url: str, *, delay_s: float, jitter_s: float) -> AsyncIterator[str]:
+    """The same server behind a wire that is late and hands its answers over byte by byte."""
+    host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
+    rng = random.Random(7)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(
+        source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, slice_bytes: int
+    ) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(4096):
+                await asyncio.sleep(delay_s + rng.uniform(-jitter_s, jitter_s))
+                for i in range(0, len(data), slice_bytes):
+                    sink.write(data[i : i + slice_bytes])
+                    await sink.drain()
+                    await asyncio.sleep(0)
+        sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection(host, int(port))
+        for coro in (
+            pump(reader, up_writer, slice_bytes=4096),
+            pump(up_reader, writer, slice_bytes=1),
+        ):
+            task = asyncio.ensure_future(coro)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
+        await utils.aio.cancel_and_wait(*tasks)
+        await server.wait_closed()
+
+
 # -- nothing may be left behind ------------------------------------------------------------------
 
 
@@ -300,13 +366,18 @@ def _sockets() -> set[str]:
     return found
 
 
+def _is_servers(task: asyncio.Task[object]) -> bool:
+    """A script that holds its connection ends with its server, which outlives the plugin."""
+    return "RequestHandler" in repr(task.get_coro())
+
+
 @contextlib.asynccontextmanager
 async def no_leaks() -> AsyncIterator[None]:
     """Fail when a task or a socket is still there at the end that was not there before."""
     tasks_before, sockets_before = asyncio.all_tasks(), _sockets()
     yield
     for _ in range(100):  # transports close on the next turns of the loop
-        tasks = asyncio.all_tasks() - tasks_before
+        tasks = {t for t in asyncio.all_tasks() - tasks_before if not _is_servers(t)}
         sockets = _sockets() - sockets_before
         if not tasks and not sockets:
             return

@@ -17,6 +17,8 @@ from .errors import from_close_code, from_status, from_transport
 
 _REQUEST_ID_HEADERS = ("x-request-id", "dg-request-id", "request-id")
 _MAX_REQUEST_ID_CHARS = 128
+_LAST_WORDS_S = 0.5
+"""After a write failed: the wait for the reason, which may still be on its way in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Socket:
             error = from_transport(exc, what="connection lost while sending")
         else:
             return
-        raise error from None
+        raise await self._reason_for(error) from None
 
     async def receive(self) -> Message:
         """The next message; after the end, :class:`Closed` again and again."""
@@ -137,6 +139,20 @@ class Socket:
         await self._ws.close()
         await utils.aio.cancel_and_wait(self._reader)
         self._closed.set()
+
+    async def _reason_for(self, error: APIError) -> APIError:
+        """What the peer said about a write that failed: that has the better verdict.
+
+        Time is given first to whoever receives, for an error message may be waiting there.
+        """
+        try:
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._closed.wait()
+                while not self._messages.empty():
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            return error
+        return error if self._ws.close_code is None else from_close_code(self._ws.close_code)
 
     async def _read(self) -> None:
         try:

@@ -27,7 +27,9 @@ _USAGE_INTERVAL_S = 5.0
 _PACKET_MS = 50
 _REPLAY_PACKET_MS = 100
 _BEHIND_S = 0.25
-"""More unsent audio than this is a replay or a burst, and is paced."""
+"""More unsent audio than this is paced, or it would arrive as one flood."""
+_REPLAY_S = 1.0
+"""More unsent audio than this is a replay or a burst: what comes back is about the past."""
 _LIVE_AFTER_S = 1.0
 """Results of a replay may lag this long behind its last packet."""
 _WATCHDOG_VOICE_SHARE = 0.3
@@ -103,7 +105,8 @@ class Link:
         self._heard_at = now
         self._heard_cursor = feed.ring.cursor
         self._sent_at = now
-        self._behind_at = now
+        replays = feed.ring.unsent > _REPLAY_S * feed.sample_rate
+        self._behind_at = now if replays else now - _LIVE_AFTER_S
         self._bad_frames = 0
         self._drain_since: float | None = None
         self._usage_at = now
@@ -146,7 +149,10 @@ class Link:
     async def _send_some(self) -> None:
         """Send the next packet, or wait for audio."""
         rate = self._feed.sample_rate
-        behind = self._feed.ring.unsent > _BEHIND_S * rate
+        unsent = self._feed.ring.unsent
+        behind = unsent > _BEHIND_S * rate
+        if unsent > _REPLAY_S * rate:
+            self._behind_at = time.monotonic()
         packet_ms = _REPLAY_PACKET_MS if behind else _PACKET_MS
         position, pcm = self._feed.take(packet_ms * rate // 1000, owed=self._transcriber.owed)
         if not pcm:
@@ -156,7 +162,6 @@ class Link:
         self.sent.note(position, count)
         await self._send_pcm(pcm)
         if behind:
-            self._behind_at = time.monotonic()
             await asyncio.sleep(count / rate / self._options.replay.speed)
 
     async def _send_pcm(self, pcm: bytes) -> None:

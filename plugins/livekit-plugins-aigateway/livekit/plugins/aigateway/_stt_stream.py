@@ -37,6 +37,9 @@ from .log import logger
 if TYPE_CHECKING:
     from .stt import STT
 
+_LONGEST_RECONNECT_WAIT_S = 1.0
+"""Somebody is speaking meanwhile, and the ring fills."""
+
 
 class SpeechStream(stt.RecognizeStream):
     """Made by :meth:`STT.stream`; see the module for how it retries."""
@@ -57,16 +60,31 @@ class SpeechStream(stt.RecognizeStream):
         self._aigateway = stt
         self._opts = opts
         self._next_opts: STTOptions | None = None
-        self._backoff = Backoff()
+        self._backoff = Backoff(maximum_s=_LONGEST_RECONNECT_WAIT_S)
         self._feed = AudioFeed(
             sample_rate=opts.sample_rate, ring_s=opts.replay.ring_s, detector=detector
         )
         self._transcriber = Transcriber(options=opts, feed=self._feed, stats=stt.stats)
         patience_s = opts.timeouts.silence_watchdog_s
         self._watchdog = Watchdog(initial_s=patience_s, patience_s=patience_s)
-        self._started = False
         self._link: Link | None = None
         self._losses = 0
+        self._failed_attempts = 0
+
+    @property
+    def start_time_offset(self) -> float:
+        """Seconds that lie before this stream's first sample, as set by a FallbackAdapter.
+
+        What the framework adds on a retry is wall-clock time and is left out: this stream's own
+        clock does not stop between connections.
+        """
+        return self._transcriber.origin_s
+
+    @start_time_offset.setter
+    def start_time_offset(self, value: float) -> None:
+        if value < 0:
+            raise ValueError("start_time_offset must be non-negative")
+        self._transcriber.origin_s = value
 
     def push_frame(self, frame: rtc.AudioFrame) -> None:
         """Push audio to be recognised; any sample rate, mono."""
@@ -85,11 +103,6 @@ class SpeechStream(stt.RecognizeStream):
         await self._feed.aclose()
 
     async def _run(self) -> None:
-        if not self._started:
-            # set before this task started, by a FallbackAdapter; what the framework adds to it on
-            # a retry is wall-clock time, and this stream's own clock has never stopped
-            self._transcriber.origin_s = self.start_time_offset
-            self._started = True
         await run_beside(self._transcribe(), self._take_input())
         self._send_events(self._transcriber.on_input_exhausted())
 
@@ -103,7 +116,7 @@ class SpeechStream(stt.RecognizeStream):
         await self._feed.end(self._tick)
 
     async def _transcribe(self) -> None:
-        socket = await self._open(self._conn_options.timeout)
+        socket = await self._open_first()
         while True:
             opened_at = time.monotonic()
             try:
@@ -117,6 +130,23 @@ class SpeechStream(stt.RecognizeStream):
             if ended is Ended.INPUT:
                 return
             socket = await self._open(self._conn_options.timeout)
+
+    async def _open_first(self) -> Socket:
+        """Connect for the first time; a failure goes to the framework's loop.
+
+        That loop takes an attempt which outlived ``timeout`` for one that had connected, and starts
+        its count over. A handshake that times out has just outlived it, so the framework alone
+        would try a black hole for ever, and the count is kept here.
+        """
+        try:
+            socket = await self._open(self._conn_options.timeout)
+        except APIError as exc:
+            self._failed_attempts += 1
+            if not is_retryable(exc) or self._failed_attempts <= self._conn_options.max_retry:
+                raise
+            raise exhausted(exc, f"gave up after {self._failed_attempts} attempts") from None
+        self._failed_attempts = 0
+        return socket
 
     async def _serve(self, socket: Socket) -> Ended:
         self._link = Link(

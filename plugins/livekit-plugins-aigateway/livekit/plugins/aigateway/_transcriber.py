@@ -19,6 +19,10 @@ from ._voicing import covered_by_final
 
 _LONGEST_PAUSE_S = 1.0
 """Silence beyond this separates speech from an earlier noise when looking for its start."""
+_FIRST_PARTIAL_S = 0.4
+"""A first partial needs about a word and the 100 ms between two partials; the rest of its delay is
+the server's lag."""
+_MAX_LAG_S = 2.0
 _REPEAT_NEEDS_VOICE_S = 0.1
 """An identical final with less voice than this before it says the same thing once more."""
 
@@ -52,6 +56,7 @@ class Transcriber:
         )
         self._last_end = 0  # end of the last segment passed on; times never go back behind it
         self._segment = (0, 0)
+        self._lag = 0  # samples that the server seems to be behind what was sent
 
     @property
     def speaking(self) -> bool:
@@ -106,6 +111,8 @@ class Transcriber:
     def _on_transcript(
         self, transcript: Transcript, sent: SentMap, *, live: bool
     ) -> list[stt.SpeechEvent]:
+        if live and not self.speaking and not transcript.is_final:
+            self._measure_lag()
         start, end = self._locate(transcript, sent)
         ring = self._feed.ring
         if transcript.is_final and transcript.text:
@@ -126,6 +133,17 @@ class Transcriber:
         spoken = voiced >= _REPEAT_NEEDS_VOICE_S * self._feed.sample_rate
         return self._utterance.is_repeat(transcript, spoken_since_final=spoken)
 
+    @property
+    def _heard_until(self) -> int:
+        """The newest sample that what the server says now can be about."""
+        return max(self._feed.ring.covered, self._feed.ring.cursor - self._lag)
+
+    def _measure_lag(self) -> None:
+        """Learn from a first partial how far behind the server is."""
+        rate = self._feed.sample_rate
+        delay_s = (self._feed.ring.cursor - self._onset()) / rate - _FIRST_PARTIAL_S
+        self._lag = int(min(max(delay_s, 0.0), _MAX_LAG_S) * rate)
+
     def _locate(self, transcript: Transcript, sent: SentMap) -> tuple[int, int]:
         """Where in the stream a transcript was spoken: by the server's times, else by loudness."""
         rate = self._feed.sample_rate
@@ -136,9 +154,9 @@ class Transcriber:
             end_s = words[-1].end_s if words else transcript.end_s
             return sent.to_stream(int(start_s * rate)), sent.to_stream(int(end_s * rate))
         runs = self._feed.runs
-        end = runs.last_end_before(ring.cursor)
+        end = runs.last_end_before(self._heard_until)
         if end is None or end <= ring.covered:
-            return ring.covered, ring.cursor
+            return ring.covered, self._heard_until
         pause = int(_LONGEST_PAUSE_S * rate)
         start = runs.burst_start(end, since=ring.covered, longest_pause=pause)
         return max(ring.covered, start or 0), end
@@ -153,7 +171,7 @@ class Transcriber:
                 covered_by_final(
                     self._feed.runs,
                     since=ring.covered,
-                    sent=ring.cursor,
+                    heard=self._heard_until,
                     live=live,
                     sample_rate=self._feed.sample_rate,
                 )

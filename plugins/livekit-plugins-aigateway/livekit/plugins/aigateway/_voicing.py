@@ -99,7 +99,7 @@ class VoicedRuns:
 
 
 def covered_by_final(
-    runs: VoicedRuns, *, since: int, sent: int, live: bool, sample_rate: int
+    runs: VoicedRuns, *, since: int, heard: int, live: bool, sample_rate: int
 ) -> int:
     """Up to where a final without times covers the audio.
 
@@ -109,25 +109,25 @@ def covered_by_final(
     Args:
         runs: Where the stream is voiced.
         since: Start of the audio that no final covers yet.
-        sent: One past the newest sample sent.
+        heard: One past the newest sample that the final can be about.
         live: Whether sending keeps up with the caller. If so, the pause is the latest one. During
             a replay several utterances may be on their way, and it is the earliest long one.
         sample_rate: Samples a second.
 
     Returns:
-        A position in ``[since, sent]``.
+        A position in ``[since, heard]``.
     """
     if live:
-        pauses = runs.pauses(since, sent, minimum=sample_rate // 5)
+        pauses = runs.pauses(since, heard, minimum=sample_rate // 5)
         chosen = pauses[-1] if pauses else None
     else:
-        pauses = runs.pauses(since, sent, minimum=sample_rate // 2)
+        pauses = runs.pauses(since, heard, minimum=sample_rate // 2)
         chosen = pauses[0] if pauses else None
     if chosen is None:
-        shorter = runs.pauses(since, sent, minimum=sample_rate // 16)
+        shorter = runs.pauses(since, heard, minimum=sample_rate // 16)
         chosen = shorter[-1] if shorter else None
     if chosen is None:
-        return sent
+        return heard
     pause_start, pause_end = chosen
     # weak consonants trail off below the threshold, and an onset begins below it too
-    return min(pause_start + sample_rate // 5, (pause_start + pause_end) // 2, sent)
+    return min(pause_start + sample_rate // 5, (pause_start + pause_end) // 2, heard)
