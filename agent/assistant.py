@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import logging
 import time
 from collections.abc import AsyncIterable, AsyncIterator
@@ -56,11 +57,10 @@ class CallState:
     """Wall clock of the newest effect that the caller has not heard of; infinity if there is
     none."""
 
-    def did(self, result: Result) -> Result:
-        """Note that a tool has changed something, unless it failed; the result is passed on."""
+    def note_effect(self, result: Result) -> None:
+        """Note that a tool has changed something, unless it failed."""
         if "error" not in result:
             self.last_effect_at = time.time()
-        return result
 
     def heard_of_it(self, message: llm.ChatMessage) -> bool:
         """Whether the caller, by hearing this whole reply, has heard of the newest effect."""
@@ -162,7 +162,7 @@ class Assistant(Agent):
             yield frame
 
     @function_tool
-    async def lookup_order(self, ctx: RunContext[CallState], email: str) -> Result:
+    async def lookup_order(self, ctx: RunContext[CallState], email: str) -> str:
         """Find a customer's last order: what it is, where it is and when it arrives.
 
         Args:
@@ -171,19 +171,20 @@ class Assistant(Agent):
         result = await lookup_order(ctx.userdata.store, email=email)
         if address := result.get("email"):
             ctx.userdata.customer_email = address
-        return result
+        return json.dumps(result)
 
     @function_tool
-    async def check_calendar(self, ctx: RunContext[CallState], day: str) -> Result:
+    async def check_calendar(self, ctx: RunContext[CallState], day: str) -> str:
         """Tell what is on the caller's calendar on a day.
 
         Args:
             day: "today", "tomorrow", a weekday or an ISO date.
         """
-        return await check_calendar(ctx.userdata.store, day=day, today=dt.date.today())
+        result = await check_calendar(ctx.userdata.store, day=day, today=dt.date.today())
+        return json.dumps(result)
 
     @function_tool
-    async def book_flight(self, ctx: RunContext[CallState], destination: str, day: str) -> Result:
+    async def book_flight(self, ctx: RunContext[CallState], destination: str, day: str) -> str:
         """Book a flight. Ask for the destination and the day when they were not said.
 
         Args:
@@ -191,23 +192,24 @@ class Assistant(Agent):
             day: "today", "tomorrow", a weekday or an ISO date.
         """
         state = ctx.userdata
-        return state.did(
-            await book_flight(
-                state.store,
-                call=state.call_id,
-                destination=destination,
-                day=day,
-                today=dt.date.today(),
-            )
+        result = await book_flight(
+            state.store,
+            call=state.call_id,
+            destination=destination,
+            day=day,
+            today=dt.date.today(),
         )
+        state.note_effect(result)
+        return json.dumps(result)
 
     @function_tool
-    async def order_the_usual(self, ctx: RunContext[CallState]) -> Result:
+    async def order_the_usual(self, ctx: RunContext[CallState]) -> str:
         """Order what this caller usually orders."""
         state = ctx.userdata
-        return state.did(
-            await order_the_usual(state.store, call=state.call_id, email=state.customer_email)
-        )
+        email = state.customer_email
+        result = await order_the_usual(state.store, call=state.call_id, email=email)
+        state.note_effect(result)
+        return json.dumps(result)
 
 
 def _last_user_text(chat_ctx: llm.ChatContext) -> str:
