@@ -82,6 +82,8 @@ class Assistant(Agent):
         self._summary = RunningSummary(model=model, max_items=settings.history_items)
         self._phrases = phrases
         self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
+        self.hanging_up = False
+        """Whether the call is over and the session closing."""
         self._hearing: HearingGuard | None = None
         self._caller_is_leaving = False
         self._writes: set[asyncio.Task[None]] = set()
@@ -122,6 +124,7 @@ class Assistant(Agent):
             done = self._caller_is_leaving or self._guard.exhausted
             if done and not item.interrupted:
                 logger.info("hanging up", extra={"caller_is_leaving": self._caller_is_leaving})
+                self.hanging_up = True
                 self.session.shutdown()
 
     def _note_reported(self, message: llm.ChatMessage) -> None:

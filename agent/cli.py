@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from enum import StrEnum
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 from dotenv import load_dotenv
 from livekit.agents import cli
 
+from . import text_console
 from .config import ConfigError, Settings, load_settings, require_keys
 from .worker import build_server
 
@@ -78,7 +80,26 @@ def start() -> None:
 @app.command("console", context_settings=_PASS_THROUGH, add_help_option=False)
 def console() -> None:
     """Talk in this terminal, without a server: microphone, or `--text` to type."""
+    if "--text" in sys.argv:
+        settings = load_settings()
+        require_keys(settings)
+        text_console.run(settings)
+        return
+    if not {"--help", "-h"} & set(sys.argv):
+        require_keys(load_settings())
+        _require_sound()
     _run_worker()
+
+
+def _require_sound() -> None:
+    try:
+        import_module("sounddevice")
+    except OSError:
+        raise ConfigError(
+            "The console needs PortAudio for microphone and loudspeaker (Debian and Ubuntu: "
+            "apt install libportaudio2; macOS: brew install portaudio). "
+            "`python agent.py console --text` needs neither."
+        ) from None
 
 
 @app.command("connect", context_settings=_PASS_THROUGH, add_help_option=False)
