@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
@@ -122,10 +123,10 @@ class Ear:
 
 @contextlib.asynccontextmanager
 async def ear(
-    url: str, *, conn_options: APIConnectOptions = RETRY_3, **options: object
+    url: str, *, conn_options: APIConnectOptions = RETRY_3, **options: Any
 ) -> AsyncIterator[Ear]:
     async with no_leaks(), aiohttp.ClientSession() as http:
-        engine = aigateway.STT(base_url=url, api_key=KEY, http_session=http, **options)  # type: ignore[arg-type]
+        engine = aigateway.STT(base_url=url, api_key=KEY, http_session=http, **options)
         stream = engine.stream(conn_options=conn_options)
         try:
             yield Ear(engine, stream)
@@ -229,7 +230,11 @@ async def test_minimal_dialect_sends_only_audio() -> None:
 
 
 async def test_deepgram_dialect_sends_its_options() -> None:
-    options = {"keyterms": ("Parley", "A B"), "endpointing_ms": 300, "language": "en"}
+    options: dict[str, Any] = {
+        "keyterms": ("Parley", "A B"),
+        "endpointing_ms": 300,
+        "language": "en",
+    }
     async with server() as srv, ear(srv.url, **options) as it:
         await it.finish()
     query = srv.connections["stt"][0].request.query
@@ -432,7 +437,7 @@ async def speak_quietly(it: Ear, pcm: bytes) -> None:
 async def test_F04_outage_longer_than_the_ring_drops_the_oldest_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    options = {
+    options: dict[str, Any] = {
         "replay": aigateway.ReplayOptions(ring_s=1.5),
         "timeouts": aigateway.STTTimeouts(reconnect_s=10.0),
     }

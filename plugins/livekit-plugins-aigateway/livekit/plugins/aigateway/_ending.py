@@ -16,6 +16,8 @@ _MIN_MS_PER_CHAR = 30.0
 """No voice says a letter in less: twice the pace of a fast speaker."""
 _PLAUSIBLE_SHARE = 0.6
 """Less of the expected audio than this means that some is missing."""
+_PLAUSIBLE_SHARE_KNOWN = 0.8
+"""The same once the pace of the voice is known; texts still differ by about a tenth."""
 _COMPLETE_SHARE = 0.9
 """More of it than this means that the short quiet is enough."""
 _RESUME_LEAD_S = 0.5
@@ -37,6 +39,7 @@ class Progress:
     timeouts: TTSTimeouts
     ms_per_char: float
     bytes_per_s: float
+    pace_known: bool = False
     chars: int = 0
     texts: int = 0
     marked: bool = False
@@ -64,7 +67,8 @@ class Progress:
     def plausible(self) -> bool:
         """Whether the audio received could be all of it."""
         enough = self.audio_s * 1000.0 >= _MIN_MS_PER_CHAR * self.chars
-        return enough and self.share >= _PLAUSIBLE_SHARE and self._bytes > self._bytes_at_text
+        needed = _PLAUSIBLE_SHARE_KNOWN if self.pace_known else _PLAUSIBLE_SHARE
+        return enough and self.share >= needed and self._bytes > self._bytes_at_text
 
     def on_text(self, chars: int, now_s: float) -> None:
         """A text of ``chars`` speakable characters was sent."""

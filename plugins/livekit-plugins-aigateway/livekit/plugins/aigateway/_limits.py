@@ -96,8 +96,8 @@ class TTSTimeouts:
     """WebSocket ping interval; a pong has half of it to arrive."""
     spare_max_age_s: float = 45.0
     """A warm spare older than this is replaced: common proxies drop an idle socket after 60 s."""
-    close_s: float = 1.0
-    """The server's answer to our close frame."""
+    close_s: float = 0.25
+    """The server's answer to our close frame. Short: it may be speaking to nobody meanwhile."""
 
     def __post_init__(self) -> None:
         _require_positive(self)

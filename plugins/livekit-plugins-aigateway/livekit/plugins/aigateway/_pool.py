@@ -3,8 +3,8 @@
 LiveKit's ``ConnectionPool`` drops its socket when a reply is cancelled and opens the next one on
 the reply path, and it never looks at a socket that waits. Here a task keeps exactly one spare
 connected: it opens the next as soon as one is taken, notices a spare that closes or grows old,
-and backs off while the gateway refuses. A socket that was used goes back only when its user says
-that nothing can still arrive on it.
+and backs off while the gateway refuses. A socket serves one reply: what still arrives on it
+afterwards must not be taken for the next one's.
 """
 
 from __future__ import annotations
@@ -107,15 +107,6 @@ class SparePool:
             self.prewarm()
         return Lease(socket=socket, acquire_s=time.monotonic() - started, reused=reused)
 
-    def give_back(self, socket: Socket) -> None:
-        """Return a socket on which nothing can still arrive; it may become the spare."""
-        if self._closed or not self._refill or self._spare is not None or socket.closed:
-            self.discard(socket)
-        else:
-            self._spare = socket
-            self._wake.set()
-            self.prewarm()
-
     def discard(self, socket: Socket) -> None:
         """Close a socket at once, without waiting for the peer to agree."""
         task = asyncio.create_task(socket.aclose(), name=f"{self._name}.close")
@@ -156,16 +147,10 @@ class SparePool:
         failures = 0
         try:
             while True:
-                if not await self._open_spare():
-                    failures += 1
-                else:
-                    opened = time.monotonic()
-                    await self._watch_spare()
-                    if not self._refill:
-                        return
-                    failures = failures + 1 if time.monotonic() - opened < _HEALTHY_AFTER_S else 0
-                    if self._spare is None and self._wake.is_set():
-                        failures = 0  # it was taken, which is what it is for
+                healthy = await self._open_spare() and await self._watch_spare()
+                if not self._refill and self._spare is None:
+                    return
+                failures = 0 if healthy else failures + 1
                 if failures:
                     await asyncio.sleep(self._backoff.delay_s(failures))
         except APIError as exc:
@@ -204,11 +189,15 @@ class SparePool:
             self._opening.set_result(None)
         self._opening = None
 
-    async def _watch_spare(self) -> None:
-        """Return once the spare was taken, replaced, has closed, or is due for replacement."""
+    async def _watch_spare(self) -> bool:
+        """Wait until the spare is taken, has closed, or is due for replacement.
+
+        Returns:
+            Whether the gateway had accepted it: one that closes at once was refused in effect.
+        """
         spare = self._spare
         if spare is None:
-            return
+            return True
         ends = [
             asyncio.create_task(spare.wait_closed(), name=f"{self._name}.spare.closed"),
             asyncio.create_task(self._wake.wait(), name=f"{self._name}.spare.taken"),
@@ -225,9 +214,11 @@ class SparePool:
                     await self._send_keepalive(spare)
         finally:
             await utils.aio.cancel_and_wait(*ends)
-        if spare.closed and self._spare is spare:
-            self._spare = None
-            self.discard(spare)
+        if not spare.closed or self._spare is not spare:
+            return True
+        self._spare = None
+        self.discard(spare)
+        return time.monotonic() - spare.opened_at >= _HEALTHY_AFTER_S
 
     async def _send_keepalive(self, spare: Socket) -> None:
         assert self._keepalive is not None

@@ -116,6 +116,7 @@ class Reply:
         return Progress(
             timeouts=timeouts,
             ms_per_char=self._pace.ms_per_char,
+            pace_known=self._pace.known,
             bytes_per_s=float(self._options.sample_rate * BYTES_PER_SAMPLE),
         )
 
@@ -149,16 +150,11 @@ class Reply:
             )
             if progress.audio_s == 0.0 and progress.chars:
                 raise NoAudioError()
-        except BaseException:
-            # cancelled or failed: more audio may be on its way
+        finally:
+            # whether it was cut short, cancelled or complete: nothing that may still arrive on this
+            # socket can be told from the next reply
             self._pool.discard(lease.socket)
-            raise
         self._pace.observe(chars=progress.chars, audio_s=progress.audio_s)
-        if progress.marked and self._options.end_of_input == "none":
-            self._pool.give_back(lease.socket)
-        else:
-            self._stats.quiet_ends += not progress.marked
-            self._pool.discard(lease.socket)
 
     def _count(self, lease: Lease) -> None:
         if lease.reused:
@@ -186,6 +182,7 @@ class Reply:
         while True:
             match progress.verdict(time.monotonic()):
                 case Verdict.DONE:
+                    self._stats.quiet_ends += not progress.marked
                     return
                 case Verdict.STALLED:
                     raise StalledError(f"{progress.audio_s:.1f} s of audio received")

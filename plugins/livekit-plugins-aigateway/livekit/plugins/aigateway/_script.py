@@ -15,6 +15,8 @@ _PRIOR_MS_PER_CHAR = 70.0
 _RATE_SMOOTHING = 0.3
 _MIN_OBSERVED_CHARS = 15
 """Shorter replies are mostly silence at both ends and say little about the pace."""
+_KNOWN_AFTER = 3
+"""Replies after which the smoothed pace is the voice's own to within a tenth."""
 _SKIP_AHEAD_CHARS = 2
 """A word cut short is not begun again: better a syllable missing than one heard twice."""
 
@@ -98,10 +100,17 @@ class SpeakingPace:
     """How long a voice takes for a character; learnt from the replies it has finished."""
 
     ms_per_char: float = _PRIOR_MS_PER_CHAR
+    observed: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether this is the voice's pace, and not a guess about voices."""
+        return self.observed >= _KNOWN_AFTER
 
     def observe(self, *, chars: int, audio_s: float) -> None:
         """A reply of ``chars`` speakable characters took ``audio_s`` seconds."""
         if chars >= _MIN_OBSERVED_CHARS:
+            self.observed += 1
             seen = audio_s * 1000.0 / chars
             self.ms_per_char += _RATE_SMOOTHING * (seen - self.ms_per_char)
 

@@ -135,8 +135,13 @@ class Socket:
 
     async def aclose(self) -> None:
         """Close the socket; takes at most the close timeout, whatever the peer does."""
-        # the close frame goes first: the peer must stop before we wait for anything
-        await self._ws.close()
+        try:
+            # aiohttp restarts its own close timeout with every message, and a peer that goes on
+            # speaking would never be left; when this one ends, aiohttp drops the connection
+            async with asyncio.timeout(self._options.close_s):
+                await self._ws.close()
+        except TimeoutError:
+            pass
         await utils.aio.cancel_and_wait(self._reader)
         self._closed.set()
 
@@ -148,8 +153,8 @@ class Socket:
         try:
             async with asyncio.timeout(_LAST_WORDS_S):
                 await self._closed.wait()
-                while not self._messages.empty():
-                    await asyncio.sleep(0)
+                if not self._messages.empty():
+                    await asyncio.sleep(_LAST_WORDS_S)
         except TimeoutError:
             return error
         return error if self._ws.close_code is None else from_close_code(self._ws.close_code)

@@ -142,7 +142,8 @@ class SpeechStream(stt.RecognizeStream):
             socket = await self._open(self._conn_options.timeout)
         except APIError as exc:
             self._failed_attempts += 1
-            if not is_retryable(exc) or self._failed_attempts <= self._conn_options.max_retry:
+            budget = self._conn_options.max_retry
+            if not is_retryable(exc) or budget == 0 or self._failed_attempts <= budget:
                 raise
             raise exhausted(exc, f"gave up after {self._failed_attempts} attempts") from None
         self._failed_attempts = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ from .models import LLMModels
 
 _KEEP_ALIVE_S = 120.0
 _PREWARM_TIMEOUT_S = 5.0
+
+_LONGEST_CAUSE_CHAIN = 10
+"""openai, httpx, httpcore and anyio each wrap the error below; chains can be circular."""
 
 _FORWARDED_OPTIONS = (
     "extra_body",
@@ -304,7 +308,7 @@ class LLMStream(OpenAILLMStream):
             if isinstance(cause, ProtocolError):
                 self._owner.stats.truncated += 1
             name = type(cause).__name__ if cause is not None else "unknown"
-            final = _is_certificate_error(cause)
+            final = _is_tls_error(cause)
             return APIConnectionError(
                 f"AIgateway completion failed ({name})", retryable=retryable and not final
             )
@@ -376,12 +380,10 @@ def _retry_after_s(error: APIStatusError) -> float | None:
     return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else None
 
 
-def _is_certificate_error(cause: BaseException | None) -> bool:
-    """Whether an openai connection error comes from a certificate, which no retry will change."""
-    for _ in range(5):
-        if cause is None:
-            return False
-        if "certificate" in str(cause).lower():
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
+def _is_tls_error(error: BaseException | None) -> bool:
+    """Whether a connection failed for a certificate or the lack of TLS: no retry changes that."""
+    for _ in range(_LONGEST_CAUSE_CHAIN):
+        if error is None or isinstance(error, ssl.SSLError):
+            break
+        error = error.__cause__ or error.__context__
+    return isinstance(error, ssl.SSLError)
