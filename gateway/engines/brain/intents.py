@@ -135,4 +135,6 @@ def classify(text: str) -> Intent:
         return Intent.UNKNOWN
     if has_phrase(words, "goodbye", "good bye", "bye", "hang up") and len(words) <= _SHORT:
         return Intent.GOODBYE  # "bye, and thanks for the order"
+    if has_phrase(words[-3:], "never mind", "nevermind", "cancel", "cancel that", "forget it"):
+        return Intent.CANCEL  # "order the usual, no, cancel that"
     return _task(text, words) or _talk(words) or _courtesy(words) or Intent.UNKNOWN

@@ -76,31 +76,23 @@ def decide(request: ChatRequest) -> Action:
 def _reply(state: State, request: ChatRequest) -> Action:
     if state.intent is Intent.REPEAT:
         return Say(state.last_reply or replies.NOTHING_TO_REPEAT)
-    if state.task is not None and not _is_aside(state):
+    if state.task is not None and _is_about_the_task(state):
         return _pursue(state, request.tools)
     if state.intent is Intent.GREETING:
         return Say(replies.GREETING_AGAIN if state.last_reply else _greeting(request.messages))
     if state.intent is Intent.NAME:
         name = _assistant_name(request.messages)
         return Say(replies.NAME.format(name=name) if name else replies.NAME_UNKNOWN)
-    if state.intent is Intent.CANCEL or (state.intent is Intent.NO and state.answered_question):
+    if state.intent is Intent.CANCEL or (state.intent is Intent.NO and state.dropped):
         return Say(replies.CANCELLED)
     return Say(_TALK.get(state.intent, replies.FALLBACK))
 
 
-def _is_aside(state: State) -> bool:
-    """Whether the last utterance is talk between a question of ours and its answer."""
-    asides = (
-        Intent.THANKS,
-        Intent.HOW_ARE_YOU,
-        Intent.NAME,
-        Intent.ABOUT,
-        Intent.STORY,
-        Intent.JOKE,
-        Intent.TIME,
-        Intent.GREETING,
-    )
-    return state.intent in asides and not state.answered_question
+def _is_about_the_task(state: State) -> bool:
+    """Whether to go on with the open task, rather than to answer talk in between."""
+    if state.task_is_fresh:
+        return True
+    return state.missing() is not None and state.intent in (Intent.UNKNOWN, Intent.YES)
 
 
 def _pursue(state: State, tools: frozenset[str]) -> Action:

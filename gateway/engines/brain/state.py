@@ -22,12 +22,18 @@ class State:
 
     task: Intent | None = None
     slots: dict[str, str] = field(default_factory=dict)
+    task_is_fresh: bool = False
+    """Something was said about the open task since the last reply. A task that is not fresh must
+    not be carried out: its request was interrupted, and the caller has gone on to other things."""
+    told: tuple[Intent, dict[str, str]] | None = None
+    """The last task that was carried out and may be asked again with one thing changed: one that
+    only told something, or one that failed."""
     email: str | None = None
     """Address given last; it serves later look-ups too."""
     intent: Intent = Intent.UNKNOWN
     """What the last utterance asked for."""
-    answered_question: bool = False
-    """The last utterance gave something that the open task was missing."""
+    dropped: bool = False
+    """The last utterance called the open task off."""
     last_reply: str = ""
     """What the assistant said last."""
 
@@ -46,63 +52,81 @@ def track(messages: Iterable[ChatMessage]) -> State:
     for message in messages:
         if message.role == "user":
             _hear(state, message.text)
-        elif message.role in ("system", "developer"):
+        elif message.role == "tool":
+            _note_result(state, message.text)
+        elif message.role == "assistant":
+            _note_reply(state, message)
+        else:
             # A summary of what has left the window may hold the address that was given in it.
             state.email = find_email(message.text) or state.email
-        elif message.role == "assistant":
-            if message.text.strip():
-                state.last_reply = message.text.strip()
-            for call in message.tool_calls:
-                _note_call(state, call.arguments)
     return state
 
 
-def _note_call(state: State, arguments: str) -> None:
-    """A called tool settles the open task; its address is remembered even if the words are gone."""
+def _note_reply(state: State, message: ChatMessage) -> None:
+    state.task_is_fresh = False
+    if message.text.strip():
+        state.last_reply = message.text.strip()
+    for call in message.tool_calls:
+        # The address is remembered even if the words that gave it have left the window.
+        email = _object(call.arguments).get("email")
+        state.email = email if isinstance(email, str) else state.email
+        state.told = (state.task, state.slots) if state.task is not None else None
+        state.task, state.slots = None, {}
+
+
+def _note_result(state: State, result: str) -> None:
+    """Keep a task that succeeded from being done twice."""
+    if state.told is None:
+        return
+    failed = "error" in _object(result)
+    if state.told[0] is not Intent.CALENDAR and not failed:
+        state.told = None
+
+
+def _object(text: str) -> dict[str, object]:
     try:
-        values = json.loads(arguments)
+        value = json.loads(text)
     except ValueError:
-        values = {}
-    if isinstance(values, dict) and isinstance(values.get("email"), str):
-        state.email = values["email"]
-    state.task = None
-    state.slots = {}
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _hear(state: State, text: str) -> None:
     intent = classify(text)
     waiting_for = state.missing()
     state.intent = intent
-    state.answered_question = False
-    if intent in (Intent.CANCEL, Intent.NO, Intent.GOODBYE) and not find_email(text):
-        state.task, state.slots = None, {}
-        state.answered_question = waiting_for is not None
-        return
+    state.dropped = False
     email = find_email(text)
     state.email = email or state.email
-    if intent in TASKS and intent is not state.task and not _is_answer(state, waiting_for, intent):
+    if intent in (Intent.CANCEL, Intent.NO, Intent.GOODBYE):
+        state.dropped = state.task is not None
+        state.task, state.slots = None, {}
+        return
+    if intent in TASKS and intent is not state.task:
         state.task, state.slots = intent, {}
+    found = _found(state.task, text, waiting_for=waiting_for, intent=intent)
+    if state.task is None and intent is Intent.UNKNOWN and state.told is not None:
+        changed = _found(state.told[0], text, waiting_for=None, intent=intent)
+        if changed:
+            state.task, state.slots, found = state.told[0], dict(state.told[1]), changed
     if state.task is None:
         return
-    found = _found(state, text, waiting_for=waiting_for, intent=intent)
     state.slots |= found
-    state.answered_question = waiting_for in found
+    state.task_is_fresh = state.task_is_fresh or intent in TASKS or bool(found)
     if state.task is Intent.ORDER and state.email is not None and waiting_for is None:
         state.slots.setdefault("email", state.email)
 
 
-def _is_answer(state: State, waiting_for: str | None, intent: Intent) -> bool:
-    """Whether "my e-mail is ..." continues the open task instead of beginning another one."""
-    return waiting_for == "email" and intent is Intent.ORDER and state.task is not None
-
-
-def _found(state: State, text: str, *, waiting_for: str | None, intent: Intent) -> dict[str, str]:
+def _found(
+    task: Intent | None, text: str, *, waiting_for: str | None, intent: Intent
+) -> dict[str, str]:
+    """Return what the text gives for a task."""
     found: dict[str, str] = {}
-    if state.task is Intent.ORDER and (email := find_email(text)):
+    if task is Intent.ORDER and (email := find_email(text)):
         found["email"] = email
-    if state.task in (Intent.CALENDAR, Intent.FLIGHT) and (day := find_day(text)):
+    if task in (Intent.CALENDAR, Intent.FLIGHT) and (day := find_day(text)):
         found["day"] = day
-    if state.task is Intent.FLIGHT:
+    if task is Intent.FLIGHT:
         place = find_destination(text)
         is_bare = intent is Intent.UNKNOWN and len(words_of(text)) <= _MAX_BARE_ANSWER_WORDS
         if place is None and waiting_for == "destination" and is_bare:
