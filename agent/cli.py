@@ -11,11 +11,8 @@ from typing import Annotated
 
 import typer
 from dotenv import load_dotenv
-from livekit.agents import cli
 
-from . import text_console
 from .config import ConfigError, Settings, load_settings, require_keys
-from .worker import build_server
 
 app = typer.Typer(
     name="agent.py",
@@ -51,6 +48,11 @@ def _run_worker() -> None:
         require_keys(settings)
         if sys.argv[1] == "start":
             _refuse_dev_credentials(settings)
+    # Imported here: the framework takes seconds to import, and not every command needs it.
+    from livekit.agents import cli
+
+    from .worker import build_server
+
     with warnings.catch_warnings():
         # The hint at LiveKit's separate Go tool: these commands need nothing but this project.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -81,6 +83,8 @@ def start() -> None:
 def console() -> None:
     """Talk in this terminal, without a server: microphone, or `--text` to type."""
     if "--text" in sys.argv:
+        from . import text_console
+
         settings = load_settings()
         require_keys(settings)
         text_console.run(settings)

@@ -87,14 +87,15 @@ class Child:
         process = self._process
         if process is None:
             return
-        _signal_group(process.pid, signal.SIGTERM)
         try:
+            if process.returncode is None:
+                process.terminate()  # it alone: a worker ends its own job processes in order
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await process.wait()
         except TimeoutError:
             pass
         finally:
-            _signal_group(process.pid, signal.SIGKILL)
+            _kill_group(process.pid)
             await process.wait()
             if self._reader:
                 await self._reader
@@ -111,7 +112,7 @@ class Child:
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             async for line in process.stdout:
                 await self._take(line, log)
         await process.wait()
@@ -134,8 +135,8 @@ class Child:
         return f"{self.name} {what} (whole log: {self.log}). Its last lines:\n  {recent}"
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
+def _kill_group(group: int) -> None:
     try:
-        os.killpg(group, number)
+        os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         return

@@ -7,8 +7,7 @@ import json
 import signal
 from datetime import datetime
 from pathlib import Path
-
-from livekit.agents.utils import shortuuid
+from secrets import token_hex
 
 from agent.config import load_settings
 from caller.cli import Call, Terminal, place
@@ -80,7 +79,7 @@ async def _converse(stack: Stack) -> CallResult:
         url=stack.livekit_url,
         api_key=stack.api_key,
         api_secret=stack.api_secret,
-        room=shortuuid("demo-"),
+        room=f"demo-{token_hex(4)}",
         agent_name="",
         script=load_script(SCRIPT),
         record=recording,

@@ -89,6 +89,8 @@ class Stack:
         self._children: list[Child] = []
 
     async def __aenter__(self) -> Stack:
+        for leftover in self.folder.glob("store.db*"):
+            leftover.unlink()
         _require_free(self.config.ports, with_gateway=self.config.local_gateway)
         try:
             await self._start()
