@@ -44,7 +44,7 @@ def text(content: str) -> dict[str, Any]:
 
 
 def call(arguments: str, *, name: str | None = None) -> dict[str, Any]:
-    function = {"arguments": arguments} | ({"name": name} if name else {})
+    function: dict[str, str] = {"arguments": arguments} | ({"name": name} if name else {})
     part: dict[str, Any] = {"index": 0, "function": function}
     if name:
         part |= {"id": "call_1", "type": "function"}
@@ -62,7 +62,9 @@ def answer(
     async def script(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        chunks = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        chunks: list[dict[str, Any]] = [
+            {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas
+        ]
         if finish is not None:
             chunks.append({"index": 0, "delta": {}, "finish_reason": finish})
         for choice in chunks:

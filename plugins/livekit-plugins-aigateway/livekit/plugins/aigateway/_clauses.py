@@ -26,9 +26,9 @@ _ABBREVIATIONS = frozenset(
 _ADDRESS_PART = re.compile(r"[@/]|^www\b", re.IGNORECASE)
 
 
-def speakable_chars(text: str) -> int:
-    """Letters and digits: what takes time to say."""
-    return sum(char.isalnum() for char in text)
+def is_speakable(text: str) -> bool:
+    """Whether there is a letter or digit to say; for anything less no server sends audio."""
+    return any(char.isalnum() for char in text)
 
 
 def _full_stop_ends(before: str, *, at_end: bool) -> bool:
@@ -60,7 +60,7 @@ def split_ready(buffer: str) -> tuple[list[str], str]:
             ends = _full_stop_ends(buffer[start : match.start()], at_end=at_end)
         else:
             ends = True
-        if ends and speakable_chars(buffer[start : match.end()]):
+        if ends and is_speakable(buffer[start : match.end()]):
             ready.append(buffer[start : match.end()].strip())
             start = match.end()
     return ready, buffer[start:]
@@ -83,7 +83,7 @@ class ClauseTokenizer(SentenceTokenizer):
     def tokenize(self, text: str, *, language: str | None = None) -> list[str]:
         """All clauses of a text that is complete."""
         ready, rest = split_ready(text)
-        return [*ready, rest.strip()] if speakable_chars(rest) else ready
+        return [*ready, rest.strip()] if is_speakable(rest) else ready
 
     def stream(self, *, language: str | None = None) -> SentenceStream:
         """A stream that releases clauses while text comes in."""

@@ -12,12 +12,12 @@ from enum import Enum, auto
 
 from ._limits import TTSTimeouts
 
-_MIN_MS_PER_CHAR = 30.0
+_MIN_MS_PER_LETTER = 30.0
 """No voice says a letter in less: twice the pace of a fast speaker."""
 _PLAUSIBLE_SHARE = 0.6
 """Less of the expected audio than this means that some is missing."""
-_PLAUSIBLE_SHARE_KNOWN = 0.8
-"""The same once the pace of the voice is known; texts still differ by about a tenth."""
+_PLAUSIBLE_SHARE_KNOWN = 0.75
+"""The same once the pace of the voice is known; texts still differ by a tenth or two."""
 _COMPLETE_SHARE = 0.9
 """More of it than this means that the short quiet is enough."""
 _RESUME_LEAD_S = 0.5
@@ -37,10 +37,10 @@ class Progress:
     """The texts sent and the audio received on one connection. Times are monotonic seconds."""
 
     timeouts: TTSTimeouts
-    ms_per_char: float
+    ms_per_letter: float
     bytes_per_s: float
     pace_known: bool = False
-    chars: int = 0
+    letters: float = 0.0
     texts: int = 0
     marked: bool = False
     """Whether the server has said explicitly that everything was sent."""
@@ -61,21 +61,21 @@ class Progress:
     @property
     def share(self) -> float:
         """Audio received as a share of what the text should take."""
-        return self.audio_s * 1000.0 / (self.chars * self.ms_per_char) if self.chars else 1.0
+        return self.audio_s * 1000.0 / (self.letters * self.ms_per_letter) if self.letters else 1.0
 
     @property
     def plausible(self) -> bool:
         """Whether the audio received could be all of it."""
-        enough = self.audio_s * 1000.0 >= _MIN_MS_PER_CHAR * self.chars
+        enough = self.audio_s * 1000.0 >= _MIN_MS_PER_LETTER * self.letters
         needed = _PLAUSIBLE_SHARE_KNOWN if self.pace_known else _PLAUSIBLE_SHARE
         return enough and self.share >= needed and self._bytes > self._bytes_at_text
 
-    def on_text(self, chars: int, now_s: float) -> None:
-        """A text of ``chars`` speakable characters was sent."""
+    def on_text(self, letters: float, now_s: float) -> None:
+        """A text that takes as long as ``letters`` letters was sent."""
         if self.texts == 0:
             self._first_text_at = now_s
         self.texts += 1
-        self.chars += chars
+        self.letters += letters
         self._last_text_at = now_s
         self._bytes_at_text = self._bytes
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from livekit.agents import APIError
 
-from ._clauses import speakable_chars
 from ._codec.envelope import ErrorMessage
 from ._codec.tts import (
     BYTES_PER_SAMPLE,
@@ -30,7 +29,7 @@ from ._ending import Progress, Verdict
 from ._options import TTSOptions
 from ._pool import Lease, SparePool
 from ._retry import Backoff, is_retryable
-from ._script import Script, SpeakingPace
+from ._script import Script, SpeakingPace, spoken_letters
 from ._socket import Closed, Message, Socket
 from ._stats import TTSStats
 from ._tasks import run_beside
@@ -115,7 +114,7 @@ class Reply:
         timeouts = self._options.timeouts
         return Progress(
             timeouts=timeouts,
-            ms_per_char=self._pace.ms_per_char,
+            ms_per_letter=self._pace.ms_per_letter,
             pace_known=self._pace.known,
             bytes_per_s=float(self._options.sample_rate * BYTES_PER_SAMPLE),
         )
@@ -124,7 +123,7 @@ class Reply:
         """Decide where the next connection goes on, or raise."""
         if not self._spoken:
             raise error
-        start = self._script.resume(start, self._next, self._pace.chars_in(progress.audio_s))
+        start = self._script.resume(start, self._next, self._pace.letters_in(progress.audio_s))
         if self._script.ended and await self._script.get(start) is None:
             return start  # what was lost was the end, and everything had been heard
         if not is_retryable(error) or self._resumes >= self._options.limits.resumes:
@@ -148,13 +147,13 @@ class Reply:
             await run_beside(
                 self._listen(lease.socket, progress), self._send(lease.socket, progress)
             )
-            if progress.audio_s == 0.0 and progress.chars:
+            if progress.audio_s == 0.0 and progress.letters:
                 raise NoAudioError()
         finally:
             # whether it was cut short, cancelled or complete: nothing that may still arrive on this
             # socket can be told from the next reply
             self._pool.discard(lease.socket)
-        self._pace.observe(chars=progress.chars, audio_s=progress.audio_s)
+        self._pace.observe(letters=progress.letters, audio_s=progress.audio_s)
 
     def _count(self, lease: Lease) -> None:
         if lease.reused:
@@ -165,7 +164,7 @@ class Reply:
     async def _send(self, socket: Socket, progress: Progress) -> None:
         while (clause := await self._script.get(self._next)) is not None:
             self._next += 1
-            progress.on_text(speakable_chars(clause), time.monotonic())
+            progress.on_text(spoken_letters(clause), time.monotonic())
             await socket.send(encode_text(clause))
         if self._options.end_of_input == "empty":
             await socket.send(END_OF_INPUT)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _TERMINAL = (".", "?", "!", "。", "？", "！", "।")
+_HESITATION = ("...", "…")
+"""How recognisers write a sentence that they expect to go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +18,13 @@ class SettlePolicy:
     """Milliseconds that must pass. Partials come about every 100 ms from this gateway."""
 
     settle_ms: float = 100.0
-    """The text is unchanged and the caller silent this long."""
-    terminal_silence_ms: float = 60.0
-    """Silence that suffices after ``. ? !``. Recognisers put a full stop after any partial, so the
-    mark alone says nothing while the voice goes on."""
-    noisy_settle_ms: float = 400.0
+    """The text is unchanged this long, and the caller has been silent for ``silence_ms``."""
+    silence_ms: float = 160.0
+    """The stops inside words are silences too, of up to 150 ms."""
+    terminal_silence_ms: float = 120.0
+    """Silence that suffices after ``. ? !``. Recognisers put a full stop after any partial, so
+    the mark alone says nothing while the voice goes on."""
+    noisy_settle_ms: float = 800.0
     """Unchanged this long settles in noise too, where the caller never seems silent."""
 
 
@@ -36,8 +40,9 @@ def settled(text: str, *, unchanged_ms: float, silent_ms: float, policy: SettleP
     text = text.strip()
     if not text:
         return False
-    if text.endswith(_TERMINAL) and silent_ms >= policy.terminal_silence_ms:
+    complete = text.endswith(_TERMINAL) and not text.endswith(_HESITATION)
+    if complete and silent_ms >= policy.terminal_silence_ms:
         return True
-    if unchanged_ms >= policy.settle_ms and silent_ms >= policy.settle_ms:
+    if unchanged_ms >= policy.settle_ms and silent_ms >= policy.silence_ms:
         return True
     return unchanged_ms >= policy.noisy_settle_ms
