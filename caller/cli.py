@@ -56,13 +56,21 @@ class Call:
         return f"Call(room={self.room!r})"
 
 
-async def place(call: Call, *, progress: Progress) -> CallResult:
+async def place(
+    call: Call, *, progress: Progress, voice: Voice | None = None, ears: Ears | None = None
+) -> CallResult:
     """Prepare everything slow, then hold the call.
+
+    Args:
+        call: What to do.
+        progress: Told as the call goes on.
+        voice: A voice that may be prepared already; None for a new one.
+        ears: Ears that may be loaded already, closed in the end; None for new ones.
 
     Raises:
         CallerError: The call could not be held; the message is for a person.
     """
-    voice, ears = Voice(), Ears()
+    voice, ears = voice or Voice(), ears or Ears()
     try:
         await voice.prepare(call.script.lines)
         await ears.load()

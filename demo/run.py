@@ -12,8 +12,10 @@ from secrets import token_hex
 from agent.config import load_settings
 from caller.cli import Call, Terminal, place
 from caller.conversation import AGENT_TIMEOUT_S, CallResult
+from caller.ears import Ears
 from caller.errors import CallerError
-from caller.script import load_script
+from caller.script import Script, load_script
+from caller.voice import Voice
 
 from .media_server import ROOT, MediaServerError
 from .processes import ProcessError
@@ -63,8 +65,12 @@ async def _demo(*, once: bool, free_ports: bool) -> int:
         folder=_LOGS,
         local_gateway=not with_account,
     )
+    script, voice, ears = load_script(SCRIPT), Voice(), Ears()
+    # Beside the stack's own start: of two cores, the worker's imports keep only one busy.
+    prepared = asyncio.gather(voice.prepare(script.lines), ears.load())
     async with Stack(config, say=lambda text: print(f"  {text}", flush=True)) as stack:
-        result = await _converse(stack)
+        await prepared
+        result = await _converse(stack, script, voice, ears)
         if once:
             print(json.dumps(_summary(result)), flush=True)
             return 0 if result.ok else 1
@@ -73,7 +79,7 @@ async def _demo(*, once: bool, free_ports: bool) -> int:
     raise AssertionError("an Event that nobody sets was set")
 
 
-async def _converse(stack: Stack) -> CallResult:
+async def _converse(stack: Stack, script: Script, voice: Voice, ears: Ears) -> CallResult:
     recording = RECORDINGS / f"demo-{datetime.now():%Y%m%d-%H%M%S}.wav"
     call = Call(
         url=stack.livekit_url,
@@ -81,11 +87,11 @@ async def _converse(stack: Stack) -> CallResult:
         api_secret=stack.api_secret,
         room=f"demo-{token_hex(4)}",
         agent_name="",
-        script=load_script(SCRIPT),
+        script=script,
         record=recording,
         agent_timeout_s=AGENT_TIMEOUT_S,
     )
-    result = await place(call, progress=Terminal())
+    result = await place(call, progress=Terminal(), voice=voice, ears=ears)
     print(f"Recording (left: caller, right: agent): {recording}", flush=True)
     if not result.ok:
         print(f"Not every turn was right. {result.why}".strip(), flush=True)
