@@ -169,7 +169,7 @@ class Assistant(Agent):
         """Find a customer's last order: what it is, where it is and when it arrives.
 
         Args:
-            email: The customer's e-mail address, for example emma@example.com.
+            email: The customer's e-mail address, for example peter@example.com.
         """
         result = await lookup_order(ctx.userdata.store, email=email)
         if address := result.get("email"):

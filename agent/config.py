@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     store_path: Path = Field(Path(".parley/store.db"), alias="AGENT_STORE")
     phrases_path: Path = Field(Path(".parley/phrases"), alias="AGENT_PHRASES")
     """Folder for the audio of fixed phrases."""
-    customer_email: str = Field("emma@example.com", alias="AGENT_CUSTOMER_EMAIL")
+    customer_email: str = Field("peter@example.com", alias="AGENT_CUSTOMER_EMAIL")
     """Account the tools act on until the caller gives an e-mail address; empty: always ask."""
     greeting: str = Field(
         "Hi, this is Parley. I can look up an order, check your calendar or book a flight. "

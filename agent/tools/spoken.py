@@ -16,7 +16,7 @@ _MAX_EMAIL_CHARS = 254  # RFC 5321
 
 
 def parse_email(text: str) -> str | None:
-    """The e-mail address in `text`, lower case, or None. Reads "emma at example dot com" too."""
+    """The e-mail address in `text`, lower case, or None. Reads "peter at example dot com" too."""
     text = text[: 4 * _MAX_EMAIL_CHARS].lower()
     text = re.sub(r"\s+at\s+", "@", text)
     text = re.sub(r"\s*\bdot\b\s*|\s*\.\s*(?=\w)", ".", text)

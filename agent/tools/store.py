@@ -41,11 +41,11 @@ CREATE TABLE IF NOT EXISTS effects (
 """
 
 _DEMO_CUSTOMERS = [
-    ("emma@example.com", "Emma", "large coffee and a croissant"),
+    ("peter@example.com", "Peter", "large coffee and a croissant"),
     ("sam@example.com", "Sam", "green tea"),
 ]
 _DEMO_ORDERS = [
-    (4812, "emma@example.com", "desk lamp", "shipped", "Monday"),
+    (4812, "peter@example.com", "desk lamp", "shipped", "Monday"),
     (4790, "sam@example.com", "travel bag", "delivered", "yesterday"),
 ]
 _DEMO_EVENTS = [

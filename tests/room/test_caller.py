@@ -23,6 +23,7 @@ from tests.room.media import API_KEY, API_SECRET, Media, running_media
 from tests.room.scripted_agent import tone_line
 
 TIMING_ERROR_MS = 30.0
+LENGTH_ERROR_S = 0.045  # a frame at each end, and two in which the codec rings
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -58,7 +59,7 @@ async def test_a_reply_is_timed_as_it_was_spoken(media: Media, room: str) -> Non
             true_ms = (answer.onset_s + one_way - spoken.end_s) * 1000
             assert heard.reply_ms == pytest.approx(true_ms, abs=TIMING_ERROR_MS)
             true_s = answer.end_s - answer.onset_s
-            assert heard.end_s - heard.onset_s == pytest.approx(true_s, abs=0.03)
+            assert heard.end_s - heard.onset_s == pytest.approx(true_s, abs=LENGTH_ERROR_S)
             assert heard.barge_in_stop_ms is None
             assert spoken.stutter_ms < TIMING_ERROR_MS
 
@@ -67,13 +68,14 @@ async def test_a_delay_of_the_agent_is_found_on_top_of_the_floor(media: Media, r
     delay_s = 0.5
     floor = await measure_floor(media.url, API_KEY, API_SECRET, room=room, bursts=3)
     late = room + "-late"
+    onsets_ms = []
     async with media.caller(late) as caller, media.echo(late, delay_s=delay_s):
         await caller.wait_for_agent()
-        await asyncio.sleep(1.0)
-        spoken = await caller.say("hello")
-        heard = await caller.hear_reply()
-    onset_ms = (heard.onset_s - spoken.onset_s) * 1000
-    assert onset_ms == pytest.approx(delay_s * 1000 + floor.p50, abs=TIMING_ERROR_MS)
+        for _ in range(4):  # the jitter buffers shrink to their depth under the first ones
+            spoken = await caller.say("hello")
+            heard = await caller.hear_reply()
+            onsets_ms.append((heard.onset_s - spoken.onset_s) * 1000)
+    assert min(onsets_ms) == pytest.approx(delay_s * 1000 + floor.least, abs=TIMING_ERROR_MS)
 
 
 async def test_pauses_of_the_agent_do_not_end_its_reply(media: Media, room: str) -> None:
@@ -83,7 +85,7 @@ async def test_pauses_of_the_agent_do_not_end_its_reply(media: Media, room: str)
         speaking = asyncio.create_task(agent.mouth.speak(line))
         heard = await caller.hear_reply()
         await speaking
-    assert heard.end_s - heard.onset_s == pytest.approx(2.0, abs=0.03)
+    assert heard.end_s - heard.onset_s == pytest.approx(2.0, abs=LENGTH_ERROR_S)
     assert heard.reply_ms is None
 
 
@@ -133,7 +135,7 @@ async def test_an_agent_that_cuts_in_and_gives_way_has_not_replied_yet(
     assert heard.before is None
     assert heard.reply_ms is not None
     assert heard.reply_ms > 400
-    assert heard.end_s - heard.onset_s == pytest.approx(0.6, abs=0.03)
+    assert heard.end_s - heard.onset_s == pytest.approx(0.6, abs=LENGTH_ERROR_S)
 
 
 async def test_both_sides_are_recorded_on_one_timeline(
@@ -174,7 +176,7 @@ async def test_an_agent_that_leaves_has_hung_up_and_what_it_said_counts(
         await asyncio.sleep(0.25)  # its last sound is on its way
         await agent.leave()
         heard = await hearing
-        assert heard.end_s - heard.onset_s == pytest.approx(0.8, abs=0.03)
+        assert heard.end_s - heard.onset_s == pytest.approx(0.8, abs=LENGTH_ERROR_S)
         assert await caller.wait_for_end(5.0)
         assert caller.ended_reason == "the agent left the room"
 

@@ -37,13 +37,13 @@ async def test_a_conversation_with_tools(
         gateway,
         monkeypatch,
         tmp_path,
-        "where is my order? my email is emma at example dot com",
+        "where is my order? my email is peter at example dot com",
         "book me a flight to Lisbon on Friday",
         "order the usual",
         "what is on my calendar tomorrow?",
     )
     assert "this is Parley" in heard
-    assert '(lookup_order {"email": "emma@example.com"})' in heard
+    assert '(lookup_order {"email": "peter@example.com"})' in heard
     assert "desk lamp" in heard
     assert "booked to Lisbon on Friday" in heard
     assert "coffee" in heard

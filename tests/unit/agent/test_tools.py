@@ -13,7 +13,7 @@ from agent.tools.orders import lookup_order, order_the_usual
 from agent.tools.store import Result, Store
 
 SATURDAY = dt.date(2026, 11, 21)
-EMMA = "emma@example.com"
+PETER = "peter@example.com"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def rows(store: Store, table: str) -> int:
 
 
 async def test_looks_up_an_order_by_a_spoken_address(store: Store) -> None:
-    result = await lookup_order(store, email="Emma at example dot com.")
+    result = await lookup_order(store, email="Peter at example dot com.")
     assert result["order"] == 4812
     assert "desk lamp" in result["summary"]
     assert "on Monday" in result["summary"]
@@ -77,18 +77,18 @@ async def test_what_cannot_be_booked_leaves_no_trace(
 
 
 async def test_a_repeated_request_is_one_order_until_it_was_heard_of(store: Store) -> None:
-    first = await order_the_usual(store, call="c", email=EMMA)
-    again = await order_the_usual(Store(store._path), call="c", email=EMMA)
+    first = await order_the_usual(store, call="c", email=PETER)
+    again = await order_the_usual(Store(store._path), call="c", email=PETER)
     assert first == again
     assert "croissant" in first["summary"]
     await store.mark_reported("c")
-    second = await order_the_usual(store, call="c", email=EMMA)
+    second = await order_the_usual(store, call="c", email=PETER)
     assert second["order"] == first["order"] + 1
-    assert await order_the_usual(store, call="c", email=EMMA) == second
+    assert await order_the_usual(store, call="c", email=PETER) == second
 
 
 async def test_other_calls_and_other_requests_are_their_own(store: Store) -> None:
-    orders = [await order_the_usual(store, call=call, email=EMMA) for call in ("c", "d")]
+    orders = [await order_the_usual(store, call=call, email=PETER) for call in ("c", "d")]
     assert orders[0]["order"] != orders[1]["order"]
     days = [
         await book_flight(store, call="c", destination="Lisbon", day=day, today=SATURDAY)
@@ -104,12 +104,12 @@ async def test_the_usual_needs_a_known_customer(store: Store) -> None:
 
 
 async def test_an_effect_outlives_the_reply_that_started_it(store: Store) -> None:
-    task = asyncio.create_task(order_the_usual(store, call="c", email=EMMA))
+    task = asyncio.create_task(order_the_usual(store, call="c", email=PETER))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    again = await order_the_usual(store, call="c", email=EMMA)
+    again = await order_the_usual(store, call="c", email=PETER)
     assert again["order"] == 4813
     assert rows(store, "orders") == 3
 
