@@ -16,12 +16,11 @@ MAX_CLAUSE_CHARS = 600
 """Text without an end is cut at white space before this: one message, one bounded request."""
 
 _SENTENCE_END = re.compile(r"""[.?!…]+["')\]}»”’]*|[。？！।]""")
+_CLOSERS = "\"')]}»”’"
 _OPENERS = "\"'([{«“‘"
 _CJK_ENDS = "。？！।"
 _ABBREVIATIONS = frozenset(
-    (
-        "mr mrs ms dr prof st jr sr vs etc approx no inc ltd co dept est fig vol e.g i.e a.m p.m"
-    ).split()
+    ("mr mrs ms dr prof st jr sr vs etc approx inc ltd co dept est fig vol e.g i.e a.m p.m").split()
 )
 _ADDRESS_PART = re.compile(r"[@/]|^www\b", re.IGNORECASE)
 
@@ -48,6 +47,14 @@ def _full_stop_ends(before: str, *, at_end: bool) -> bool:
     return not (word[-1:].isdigit() or _ADDRESS_PART.search(word) or "." in word)
 
 
+def _mark_ends(before: str, mark: str, *, at_end: bool) -> bool:
+    """Whether the punctuation ``mark`` after ``before`` ends a sentence."""
+    dots = mark.rstrip(_CLOSERS)
+    if dots == ".":
+        return _full_stop_ends(before, at_end=at_end)
+    return not (at_end and dots == "..")  # the third one is on its way
+
+
 def split_ready(buffer: str) -> tuple[list[str], str]:
     """The clauses in ``buffer`` that can be spoken now, and the rest, which has to wait."""
     ready: list[str] = []
@@ -56,10 +63,7 @@ def split_ready(buffer: str) -> tuple[list[str], str]:
         at_end = match.end() == len(buffer)
         if not (at_end or match.group() in _CJK_ENDS or buffer[match.end()].isspace()):
             continue
-        if match.group().startswith(".") and len(match.group().strip("\"')]}»”’")) == 1:
-            ends = _full_stop_ends(buffer[start : match.start()], at_end=at_end)
-        else:
-            ends = True
+        ends = _mark_ends(buffer[start : match.start()], match.group(), at_end=at_end)
         if ends and is_speakable(buffer[start : match.end()]):
             ready.append(buffer[start : match.end()].strip())
             start = match.end()
@@ -73,8 +77,8 @@ def cut_to_size(text: str, maximum: int) -> list[str]:
         cut = text.rfind(" ", 1, maximum + 1)
         cut = cut if cut > 0 else maximum
         pieces.append(text[:cut].strip())
-        text = text[cut:].strip()
-    return [*pieces, text] if text else pieces
+        text = text[cut:].lstrip()
+    return [*pieces, text] if text.strip() else pieces
 
 
 class ClauseTokenizer(SentenceTokenizer):

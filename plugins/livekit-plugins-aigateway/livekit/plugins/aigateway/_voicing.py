@@ -13,6 +13,7 @@ import numpy as np
 _SILENCE_DBFS = -90.0
 _FLOOR_MIN_DBFS = -70.0
 _FLOOR_MAX_DBFS = -35.0
+_FIRST_FLOOR_MAX_DBFS = -45.0
 _FLOOR_RISE_DB_PER_S = 2.0
 """The noise floor follows a rise slowly, so that a long sentence does not become its own floor."""
 _MARGIN_DB = 12.0
@@ -36,7 +37,7 @@ class VoicedRuns:
         """Args: sample_rate: Samples a second. window: Samples that are remembered."""
         self._rate = sample_rate
         self._window = window
-        self._floor_dbfs = -60.0
+        self._floor_dbfs: float | None = None
         self._runs: list[list[int]] = []  # [start, end), ascending, not touching
         self._end = 0
 
@@ -50,10 +51,7 @@ class VoicedRuns:
         """Judge the next chunk (20 to 50 ms); return whether it is voiced."""
         count = len(pcm) // 2
         level = level_dbfs(pcm)
-        rise = _FLOOR_RISE_DB_PER_S * count / self._rate
-        self._floor_dbfs = min(max(level, _FLOOR_MIN_DBFS), self._floor_dbfs + rise)
-        self._floor_dbfs = min(self._floor_dbfs, _FLOOR_MAX_DBFS)
-        voiced = level > max(self._floor_dbfs + _MARGIN_DB, _MIN_VOICE_DBFS)
+        voiced = level > max(self._follow_floor(level, count) + _MARGIN_DB, _MIN_VOICE_DBFS)
         start, self._end = self._end, self._end + count
         if voiced:
             if self._runs and self._runs[-1][1] == start:
@@ -63,6 +61,15 @@ class VoicedRuns:
         while self._runs and self._runs[0][1] < self._end - self._window:
             del self._runs[0]
         return voiced
+
+    def _follow_floor(self, level: float, count: int) -> float:
+        """The noise floor after ``count`` samples of ``level``: down at once, up slowly."""
+        if self._floor_dbfs is None:
+            # the first sound may be speech already, so it is not trusted beyond this
+            self._floor_dbfs = min(level, _FIRST_FLOOR_MAX_DBFS)
+        risen = self._floor_dbfs + _FLOOR_RISE_DB_PER_S * count / self._rate
+        self._floor_dbfs = min(max(level, _FLOOR_MIN_DBFS), risen, _FLOOR_MAX_DBFS)
+        return self._floor_dbfs
 
     def voiced_between(self, start: int, end: int) -> int:
         """Voiced samples in ``[start, end)``."""
