@@ -8,8 +8,8 @@ from collections.abc import Iterator
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"')\]”’]))\s+")
 _CLAUSE_END = re.compile(r"(?<=[,;:])\s+|\s+(?=[—–-]\s)")
 
-_MAX_FIRST_CHARS = 40
-"""Characters up to which a first sentence is spoken whole: about 0.25 s of synthesis on one
+_MAX_FIRST_CHARS = 60
+"""Characters up to which a first sentence is spoken whole: about 0.3 s of synthesis on one
 core."""
 _MIN_CLAUSE_CHARS = 12
 """A clause shorter than this sounds torn off when spoken alone ("Sure," does)."""

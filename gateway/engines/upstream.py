@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -78,7 +77,6 @@ class UpstreamLlm:
         finally:
             # Not release(): that would read the rest of an answer that nobody wants any more.
             response.close()
-            await asyncio.sleep(0)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

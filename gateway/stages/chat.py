@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -67,26 +68,42 @@ def _encoder(request: ChatRequest) -> ChunkEncoder:
     )
 
 
+@contextmanager
+def _broken_off(http_request: web.Request, response: web.StreamResponse) -> Iterator[None]:
+    """Cut the connection when an answer fails after it has begun.
+
+    An error response can no longer be sent then, and a proper end would make half an answer look
+    whole.
+    """
+    try:
+        yield
+    except Exception:
+        if response.prepared and http_request.transport is not None:
+            http_request.transport.abort()
+        raise
+
+
 async def _stream(
     http_request: web.Request, request: ChatRequest, engine: ChatEngine
 ) -> web.StreamResponse:
     encoder = _encoder(request)
     answer = _Answer(engine, request)
     response = web.StreamResponse(headers=_SSE_HEADERS)
-    async for delta in answer.deltas():
+    with _broken_off(http_request, response):
+        async for delta in answer.deltas():
+            if not response.prepared:
+                # Not earlier: what fails before its first word gets an honest HTTP status.
+                await response.prepare(http_request)
+                await response.write(encoder.role())
+            await response.write(encoder.delta(delta))
         if not response.prepared:
-            # Not earlier: an engine that fails before its first word gets an honest HTTP status.
             await response.prepare(http_request)
             await response.write(encoder.role())
-        await response.write(encoder.delta(delta))
-    if not response.prepared:
-        await response.prepare(http_request)
-        await response.write(encoder.role())
-    await response.write(encoder.finish(answer.reason))
-    if request.include_usage:
-        await response.write(encoder.usage(answer.usage()))
-    await response.write(SSE_DONE)
-    await response.write_eof()
+        await response.write(encoder.finish(answer.reason))
+        if request.include_usage:
+            await response.write(encoder.usage(answer.usage()))
+        await response.write(SSE_DONE)
+        await response.write_eof()
     return response
 
 
@@ -105,10 +122,11 @@ async def _send_on(
         response = web.StreamResponse(
             headers={"Content-Type": answer.content_type, "Cache-Control": "no-cache"}
         )
-        await response.prepare(http_request)
-        async for data in answer.data():
-            await response.write(data)
-        await response.write_eof()
+        with _broken_off(http_request, response):
+            await response.prepare(http_request)
+            async for data in answer.data():
+                await response.write(data)
+            await response.write_eof()
         return response
 
 

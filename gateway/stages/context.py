@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from aiohttp import web
+from aiohttp import WebSocketError, web
 
 from gateway.config import GatewayConfig
 from gateway.engines.registry import EngineRegistry
 from gateway.errors import ProtocolError
-from gateway.stats import Stats
+from gateway.stats import Outcome, Stats
 
 NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
@@ -60,6 +60,19 @@ async def open_socket(
         raise ProtocolError("this address takes WebSocket connections only")
     await socket.prepare(request)
     return socket
+
+
+def outcome_of(socket: web.WebSocketResponse, *, owed: bool) -> Outcome:
+    """Tell how a connection ended that this side did not end.
+
+    Args:
+        socket: the connection, closed or lost.
+        owed: whether something that the client had asked for was not sent yet.
+    """
+    # aiohttp closes the socket itself when a peer breaks the protocol or a limit.
+    if isinstance(socket.exception(), WebSocketError):
+        return Outcome.ERRORS
+    return Outcome.CLOSED_BY_CLIENT if owed else Outcome.COMPLETED
 
 
 async def read_body(request: web.Request, *, max_bytes: int) -> bytes:

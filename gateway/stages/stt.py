@@ -21,6 +21,7 @@ from gateway.stages.context import (
     Context,
     first_done,
     open_socket,
+    outcome_of,
 )
 from gateway.stats import Call, Outcome
 from gateway.wire.aigateway import (
@@ -73,9 +74,7 @@ class SttStream:
             await self._session.aclose()
 
     def _left_by_client(self) -> Outcome:
-        if self._session.in_utterance:
-            return Outcome.CLOSED_BY_CLIENT
-        return Outcome.COMPLETED
+        return outcome_of(self._socket, owed=self._session.in_utterance)
 
     async def _receive(self, call: Call) -> None:
         async for message in self._socket:
@@ -87,9 +86,7 @@ class SttStream:
                     self._session.finalize()
                 elif control is SttControl.CLOSE_STREAM:
                     self._session.end_input()
-        # aiohttp ends the loop both when the client closed and when it broke the protocol.
-        broken = isinstance(self._socket.exception(), Exception)
-        call.outcome = Outcome.ERRORS if broken else self._left_by_client()
+        call.outcome = self._left_by_client()
 
     async def _send(self, call: Call) -> None:
         async for event in self._session.events():

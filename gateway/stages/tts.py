@@ -18,6 +18,7 @@ from gateway.stages.context import (
     Context,
     first_done,
     open_socket,
+    outcome_of,
 )
 from gateway.stats import Call, Outcome
 from gateway.wire.aigateway import (
@@ -70,26 +71,27 @@ class TtsStream:
             await self._fail("the voice failed", code="engine_error", close_code=INTERNAL_ERROR)
 
     def _left_by_client(self) -> Outcome:
-        return Outcome.CLOSED_BY_CLIENT if self._unspoken else Outcome.COMPLETED
+        return outcome_of(self._socket, owed=self._unspoken > 0)
 
     async def _receive(self, call: Call) -> None:
         loop = asyncio.get_running_loop()
         async for message in self._socket:
+            if message.type is WSMsgType.ERROR:
+                break
             if message.type is not WSMsgType.TEXT:
                 raise ProtocolError("this socket takes JSON text only")
             text = decode_tts_text(message.data, limits=self._limits)
             if text or self._extended:
                 self._unspoken += 1
                 await self._texts.put(_Text(text, loop.time()))
-        # aiohttp ends the loop both when the client closed and when it broke the protocol.
-        broken = isinstance(self._socket.exception(), Exception)
-        call.outcome = Outcome.ERRORS if broken else self._left_by_client()
+        call.outcome = self._left_by_client()
 
     async def _speak(self, call: Call) -> None:
         """Speak what comes; ends after the empty text, which only the extended form queues."""
         while True:
             item = await self._texts.get()
             if not item.text:
+                self._unspoken -= 1
                 break
             if item.text.strip():
                 async for audio in self._session.speak(item.text, received_at_s=item.received_at_s):
