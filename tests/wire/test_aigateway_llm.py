@@ -311,3 +311,21 @@ async def test_F27_a_slow_answer_ends_at_the_total_deadline() -> None:
             await it.ask()
         assert not failure.value.retryable  # it has been speaking
         assert it.said.startswith("word ")
+
+
+@pytest.mark.parametrize("given", [True, False])
+async def test_a_call_overrides_the_constructor_even_with_false(given: bool) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        seen.append(await request.json())
+        return await answer(text("Hi."))(request)
+
+    async with mind(script, parallel_tool_calls=not given) as it:
+        ctx = llm.ChatContext.empty()
+        ctx.add_message(role="user", content="Hello.")
+        stream = it.engine.chat(chat_ctx=ctx, tools=[lookup_order], parallel_tool_calls=given)
+        async with stream:
+            async for _ in stream:
+                pass
+    assert seen[0]["parallel_tool_calls"] is given

@@ -20,6 +20,7 @@ from livekit.agents import (
     APIStatusError,
     APITimeoutError,
     stt,
+    vad,
 )
 from livekit.agents.metrics import STTMetrics
 from livekit.plugins import aigateway
@@ -674,3 +675,83 @@ async def test_closing_a_stream_in_the_middle_leaves_nothing_behind() -> None:
         await talk
         await it.finish()
     assert srv.open == 0
+
+
+class LoudnessStream(vad.VADStream):
+    """Speech is what is not silent; reported as late as real detectors do."""
+
+    async def _main_task(self) -> None:
+        speaking = False
+        run = 0.0
+        async for frame in self._input_ch:
+            if not isinstance(frame, rtc.AudioFrame):
+                continue
+            loud = any(frame.data)
+            run = run + frame.duration if loud != speaking else 0.0
+            if run >= (0.1 if loud else 0.3):
+                speaking, run = loud, 0.0
+                kind = vad.VADEventType.START_OF_SPEECH if loud else vad.VADEventType.END_OF_SPEECH
+                self._event_ch.send_nowait(
+                    vad.VADEvent(
+                        type=kind,
+                        samples_index=0,
+                        timestamp=0.0,
+                        speech_duration=0.0,
+                        silence_duration=0.0,
+                    )
+                )
+
+
+class Loudness(vad.VAD):
+    def __init__(self) -> None:
+        super().__init__(capabilities=vad.VADCapabilities(update_interval=0.02))
+
+    def stream(self) -> vad.VADStream:
+        return LoudnessStream(self)
+
+
+async def test_vad_gate_leaves_out_silence_and_no_onset() -> None:
+    timeouts = aigateway.STTTimeouts(keepalive_s=0.3)
+    pcm = silence(2000) + say(WORDS[:3], pause_ms=4000) + say(WORDS[3:5], pause_ms=1500)
+    async with server() as srv, ear(srv.url, vad=Loudness(), timeouts=timeouts) as it:
+        await speak(it.stream, pcm, speed=2)
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:3]), " ".join(WORDS[3:5])]
+    heard.assert_in_order()
+    conn = srv.connections["stt"][0]
+    assert conn.audio_bytes < 0.6 * len(pcm)
+    assert '{"type":"KeepAlive"}' in conn.texts
+    second = heard.of(T.FINAL_TRANSCRIPT)[1].alternatives[0]
+    assert second.start_time == pytest.approx(2.0 + 0.84 + 4.0, abs=0.1)
+    used = sum(metric.audio_duration for metric in heard.metrics)
+    assert used == pytest.approx(conn.audio_bytes / 2 / STT_RATE, abs=0.05)
+
+
+async def test_vad_gate_survives_a_reset_in_the_middle_of_speech() -> None:
+    pcm = silence(1500) + say(WORDS[:6], pause_ms=1500)
+    scripts = (partial(reset_after, ms=1200), transcribe)
+    async with server(*scripts) as srv, ear(srv.url, vad=Loudness()) as it:
+        await speak(it.stream, pcm)
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:6])]
+    assert len(srv.connections["stt"]) == 2
+
+
+async def test_a_fallback_takes_over_when_the_gateway_is_gone() -> None:
+    async with server() as dead, server() as alive, no_leaks(), aiohttp.ClientSession() as http:
+        dead.refuse_with = 401
+        first = aigateway.STT(base_url=dead.url, api_key=KEY, http_session=http)
+        second = aigateway.STT(base_url=alive.url, api_key=KEY, http_session=http)
+        chain = stt.FallbackAdapter([first, second], attempt_timeout=1.0, retry_interval=0.1)
+        stream = chain.stream()
+        pcm = silence(500) + say(WORDS[:3])
+        for frame in frames(pcm):
+            stream.push_frame(frame)
+            await asyncio.sleep(frame.duration)
+        stream.end_input()
+        heard = [e.alternatives[0].text async for e in stream if e.type is T.FINAL_TRANSCRIPT]
+        await stream.aclose()
+        await chain.aclose()
+        await first.aclose()
+        await second.aclose()
+    assert heard == [" ".join(WORDS[:3])]

@@ -12,7 +12,7 @@ import re
 
 from livekit.agents.tokenize import SentenceStream, SentenceTokenizer, TokenData
 
-MAX_CLAUSE_CHARS = 600
+_MAX_CLAUSE_CHARS = 600
 """Text without an end is cut at white space before this: one message, one bounded request."""
 
 _SENTENCE_END = re.compile(r"""[.?!…]+["')\]}»”’]*|[。？！।]""")
@@ -106,8 +106,8 @@ class ClauseStream(SentenceStream):
         self._check_not_closed()
         ready, self._buffer = split_ready(self._buffer + text)
         self._release(ready)
-        if len(self._buffer) > MAX_CLAUSE_CHARS:
-            *pieces, self._buffer = cut_to_size(self._buffer, MAX_CLAUSE_CHARS)
+        if len(self._buffer) > _MAX_CLAUSE_CHARS:
+            *pieces, self._buffer = cut_to_size(self._buffer, _MAX_CLAUSE_CHARS)
             self._release(pieces)
 
     def flush(self) -> None:

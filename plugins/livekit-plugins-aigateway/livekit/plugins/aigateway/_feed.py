@@ -108,7 +108,8 @@ class AudioFeed:
             owed: Whether a final is still to come, which keeps a gate open.
         """
         ring = self.ring
-        if self.gate is not None and not owed:
+        # at the end the detector may not have reported the last onset, and little is left
+        if self.gate is not None and not owed and not self._ended:
             skip_to = self.gate.skip_to(ring.cursor, ring.end)
             if skip_to is not None:
                 ring.skip_to(skip_to)

@@ -164,13 +164,13 @@ class SpeechStream(stt.RecognizeStream):
             return await self._link.run()
         finally:
             self._link = None
-            self._aigateway.discard(socket)
+            self._aigateway._discard(socket)
 
     async def _open(self, timeout_s: float) -> Socket:
         """Connect, and make the feed ready to be sent from its oldest uncovered sample."""
         if self._next_opts is not None:
             self._opts, self._next_opts = self._next_opts, None
-        lease = await self._aigateway.acquire(self._opts, timeout_s=timeout_s)
+        lease = await self._aigateway._acquire(self._opts, timeout_s=timeout_s)
         self._report_connection_acquired(lease.acquire_s, lease.reused)
         self._transcriber.request_id = lease.socket.request_id or utils.shortuuid("stt_")
         self._rewind()

@@ -12,7 +12,6 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2 as httpx
@@ -185,7 +184,10 @@ class LLM(OpenAILLM):
             value = getattr(self._opts, name)
             if is_given(value):
                 extra[name] = {**value, **extra.get(name, {})} if isinstance(value, dict) else value
-        if is_given(parallel := parallel_tool_calls or self._opts.parallel_tool_calls):
+        parallel = (
+            parallel_tool_calls if is_given(parallel_tool_calls) else self._opts.parallel_tool_calls
+        )
+        if is_given(parallel):
             extra["parallel_tool_calls"] = parallel
         choice = tool_choice if is_given(tool_choice) else self._opts.tool_choice
         if is_given(choice):
@@ -215,15 +217,6 @@ class LLM(OpenAILLM):
         await self._client.with_options(timeout=_PREWARM_TIMEOUT_S).models.list()
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """What one attempt has seen."""
-
-    finished: bool = False
-    """A finish reason has come: the answer is whole."""
-    progress_at: float = 0.0
-
-
 class LLMStream(OpenAILLMStream):
     """Made by :meth:`LLM.chat`."""
 
@@ -235,13 +228,13 @@ class LLMStream(OpenAILLMStream):
         if self._attempts == 0:
             self._begun_at = time.monotonic()
         self._attempts += 1
-        self._attempt = _Attempt()
+        self._finished = False  # set by a finish reason: the answer is whole
         try:
             await self._run_bounded()
         except APIError as exc:
             error = await self._judge(exc)
         else:
-            if self._attempt.finished:
+            if self._finished:
                 return
             # a connection that ends cleanly in the middle of an answer is no answer
             owner.stats.truncated += 1
@@ -287,7 +280,7 @@ class LLMStream(OpenAILLMStream):
                 _require_json_object(call.arguments)
         if choice.finish_reason is not None:
             # "length" cuts a tool call off, and the base class then drops it without a word
-            self._attempt.finished = self._tool_call_id is None
+            self._finished = self._tool_call_id is None
         return chunk
 
     async def _judge(self, error: APIError) -> APIError:

@@ -205,8 +205,8 @@ class STT(stt.STT[Literal["speech_lost"]]):
         self._streams.clear()
         await self._pool.aclose()
 
-    async def acquire(self, opts: STTOptions, *, timeout_s: float) -> Lease:
-        """A connected socket for ``opts``, from ``prewarm`` if it fits. For streams."""
+    async def _acquire(self, opts: STTOptions, *, timeout_s: float) -> Lease:
+        """A connected socket for ``opts``, from ``prewarm`` if it fits."""
         if opts == self._opts:
             return await self._pool.acquire(timeout_s=timeout_s)
         started = asyncio.get_running_loop().time()
@@ -214,8 +214,8 @@ class STT(stt.STT[Literal["speech_lost"]]):
         elapsed = asyncio.get_running_loop().time() - started
         return Lease(socket=socket, acquire_s=elapsed, reused=False)
 
-    def discard(self, socket: Socket) -> None:
-        """Close a socket without waiting for it. For streams."""
+    def _discard(self, socket: Socket) -> None:
+        """Close a socket without waiting for it."""
         self._pool.discard(socket)
 
     def _in_language(self, language: NotGivenOr[str]) -> STTOptions:

@@ -156,8 +156,8 @@ class TTS(tts.TTS[Never]):
         self._streams.clear()
         await self._pool.aclose()
 
-    def make_reply(self, script: Script, *, events: ReplyEvents, connect_s: float) -> Reply:
-        """A reply that speaks ``script`` with the present options. For streams."""
+    def _make_reply(self, script: Script, *, events: ReplyEvents, connect_s: float) -> Reply:
+        """A reply that speaks ``script`` with the present options."""
         return Reply(
             script,
             options=self._opts,
@@ -168,16 +168,11 @@ class TTS(tts.TTS[Never]):
             connect_s=connect_s,
         )
 
-    def make_script(self) -> Script:
-        """An empty script. For streams."""
+    def _make_script(self) -> Script:
+        """An empty script."""
         return Script(max_clause_chars=self._opts.limits.clause_chars)
 
-    @property
-    def tokenizer(self) -> tokenize.SentenceTokenizer:
-        """What cuts text into messages."""
-        return self._tokenizer
-
-    def on_resume(self, error: APIError) -> None:
+    def _on_resume(self, error: APIError) -> None:
         """A reply goes on over another socket: one recoverable error event, one log line."""
         self.emit(
             "error",
@@ -218,16 +213,16 @@ class ChunkedStream(tts.ChunkedStream):
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         _initialize(output_emitter, self._aigateway, stream=False)
-        script = self._aigateway.make_script()
-        for clause in self._aigateway.tokenizer.tokenize(self._input_text):
+        script = self._aigateway._make_script()
+        for clause in self._aigateway._tokenizer.tokenize(self._input_text):
             script.add(clause)
         script.end()
         events = ReplyEvents(
             on_start=self._on_start,
             on_audio=output_emitter.push,
-            on_resume=self._aigateway.on_resume,
+            on_resume=self._aigateway._on_resume,
         )
-        reply = self._aigateway.make_reply(
+        reply = self._aigateway._make_reply(
             script, events=events, connect_s=self._conn_options.timeout
         )
         await reply.run()
@@ -249,13 +244,13 @@ class SynthesizeStream(tts.SynthesizeStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         _initialize(output_emitter, self._aigateway, stream=True)
         self._aigateway.prewarm()  # while the first sentence is still being written
-        script = self._aigateway.make_script()
+        script = self._aigateway._make_script()
         events = ReplyEvents(
             on_start=lambda lease: self._on_start(lease, output_emitter),
             on_audio=output_emitter.push,
-            on_resume=self._aigateway.on_resume,
+            on_resume=self._aigateway._on_resume,
         )
-        reply = self._aigateway.make_reply(
+        reply = self._aigateway._make_reply(
             script, events=events, connect_s=self._conn_options.timeout
         )
         await run_beside(reply.run(), self._write(script))
@@ -273,7 +268,7 @@ class SynthesizeStream(tts.SynthesizeStream):
 
     async def _write(self, script: Script) -> None:
         """Cut the text that comes in into the clauses of ``script``."""
-        clauses = self._aigateway.tokenizer.stream()
+        clauses = self._aigateway._tokenizer.stream()
         try:
             await run_beside(self._collect(clauses, script), self._tokenize(clauses))
         finally:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from livekit.agents import APIError
+
 from ..errors import ProtocolError, from_envelope
 from .json import optional_bool, optional_str
 
@@ -20,7 +22,7 @@ class ErrorMessage:
     status: int | None
     recoverable: bool | None
 
-    def to_error(self, request_id: str | None = None) -> Exception:
+    def to_error(self, request_id: str | None = None) -> APIError:
         """The exception with the right verdict."""
         return from_envelope(
             code=self.code,
