@@ -60,9 +60,13 @@ async def ears() -> AsyncIterator[Ears]:
 def call(stack: Stack, voice: Voice) -> Callable[..., Caller]:
     """A caller for a room of its own: `async with call() as caller`."""
 
-    def make(of: Stack = stack) -> Caller:
+    def make(room: str = "") -> Caller:
         return Caller(
-            of.livekit_url, of.api_key, of.api_secret, room=shortuuid("test-"), voice=voice
+            stack.livekit_url,
+            stack.api_key,
+            stack.api_secret,
+            room=room or shortuuid("test-"),
+            voice=voice,
         )
 
     return make

@@ -15,17 +15,22 @@ HOST = "127.0.0.1"
 
 @dataclass
 class ScriptedModel:
-    """Answers each request with the next list of sentences, one every `pace_s` seconds.
+    """Answers with sentences, one every `pace_s` seconds.
+
+    It goes by what was asked and not by counting: a reply is also written ahead of the turn's end,
+    and written again when the transcript changes.
 
     Attributes:
-        replies: What to say, in order; the last one is repeated.
+        replies: What to say to a caller whose last words hold the key; "" holds for all others.
         pace_s: Seconds between two sentences.
         requests: The messages of each request, in order.
+        abandoned: Requests whose client left before the end.
     """
 
-    replies: list[list[str]]
+    replies: dict[str, list[str]]
     pace_s: float = 0.5
     requests: list[list[dict[str, Any]]] = field(default_factory=list)
+    abandoned: int = 0
     _runner: web.AppRunner | None = None
     url: str = ""
 
@@ -53,15 +58,23 @@ class ScriptedModel:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body["messages"])
-        sentences = self.replies[min(len(self.requests), len(self.replies)) - 1]
+        asked = [str(m["content"]) for m in body["messages"] if m["role"] == "user"][-1].lower()
+        sentences = next(reply for key, reply in self.replies.items() if key in asked)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response.force_close()  # no connection outlives its test
         await response.prepare(request)
-        for sentence in sentences:
-            await response.write(_event(body["model"], {"content": f"{sentence} "}, None))
-            await asyncio.sleep(self.pace_s)
-        await response.write(_event(body["model"], {}, "stop"))
-        await response.write(b"data: [DONE]\n\n")
+        try:
+            await self._speak(response, body["model"], sentences)
+        except ConnectionError:
+            self.abandoned += 1
         return response
+
+    async def _speak(self, response: web.StreamResponse, model: str, sentences: list[str]) -> None:
+        for sentence in sentences:
+            await response.write(_event(model, {"content": f"{sentence} "}, None))
+            await asyncio.sleep(self.pace_s)
+        await response.write(_event(model, {}, "stop"))
+        await response.write(b"data: [DONE]\n\n")
 
 
 def _event(model: str, delta: dict[str, str], finish_reason: str | None) -> bytes:

@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from livekit import api
+
 from caller.ears import Ears
 from caller.room import Caller
 from demo.stack import Stack
-from tests.wer import word_error_rate
+from tests.wer import wer
 
 RECORDING = Path(__file__).parent.parent / "audio" / "two_cities.wav"
 RECORDED_WORDS = (
@@ -32,7 +34,7 @@ async def test_a_human_voice_is_transcribed_through_plugin_and_gateway(
 
     finals = [segment for segment in segments if segment.final]
     heard = " ".join(segment.text for segment in finals)
-    assert word_error_rate(RECORDED_WORDS, heard) <= 0.10, heard
+    assert wer(RECORDED_WORDS, heard) <= 0.10, heard
     assert any(segment.interims for segment in finals)
     for segment in finals:
         states = [update.final for update in segment.updates]
@@ -55,15 +57,15 @@ async def test_an_order_is_written_and_spoken(
 
 
 async def test_goodbye_hangs_up_and_closes_the_room(
-    call: Callable[..., Caller], ears: Ears
+    call: Callable[..., Caller], stack: Stack, ears: Ears
 ) -> None:
-    async with call() as caller:
+    async with call(room="the-last-call") as caller:
         await caller.wait_for_agent()
         await caller.hear_reply()
         await caller.say("Thank you. Goodbye!")
         reply = await caller.hear_reply()
         assert await caller.wait_for_end(10.0)
-        assert caller.ended_reason == "the agent closed the room"
+        assert await gone(stack, "the-last-call")
     assert "bye" in (await ears.transcribe(reply.pcm)).lower()
 
 
@@ -83,9 +85,13 @@ def orders(stack: Stack) -> set[tuple[int, str]]:
     return rows
 
 
-async def settled(stack: Stack, stage: str, timeout_s: float = 5.0) -> dict[str, int]:
-    """The gateway's counters of a stage once none of its requests is open."""
-    async with asyncio.timeout(timeout_s):
-        while (stats := (await stack.gateway_stats())[stage])["open"]:
-            await asyncio.sleep(0.05)
-    return stats
+async def gone(stack: Stack, room: str, timeout_s: float = 10.0) -> bool:
+    """Whether a room ceases to exist."""
+    wanted = api.ListRoomsRequest(names=[room])
+    async with (
+        asyncio.timeout(timeout_s),
+        api.LiveKitAPI(stack.livekit_url, stack.api_key, stack.api_secret) as server,
+    ):
+        while (await server.room.list_rooms(wanted)).rooms:
+            await asyncio.sleep(0.1)
+    return True
