@@ -2,13 +2,14 @@
 
 Whisper always hears 30 s: the rest of a short utterance is silence that costs as much as speech
 (0.75 s of one core for tiny). The encoder is fed little more than the utterance instead, which is
-five to ten times cheaper and rarely worse; when the result looks wrong, finals are decoded again in
-full.
+five to ten times cheaper and rarely worse; a final that looks wrong is decoded again with more
+silence after it.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,31 @@ from gateway.speech.vad import Samples, SileroModel
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
-_MEL_FRAMES_PER_S = 100
-_FULL_CONTEXT_FRAMES = 3_000
+_WHISPER_FRAMES = 3_000
 """The 30 s that Whisper was trained on."""
-_SHORT_CONTEXT_PAD_FRAMES = 200
-_SHORT_CONTEXT_MIN_FRAMES = 800
-"""Without silence around the speech tiny.en loops: 16 of 37 clips did with 1 s after it and none
-before it, 0 of 40 with 2 s, at least 8 s in all, and the pre-roll that every utterance has here."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    """How much the encoder is given: the audio and `pad` frames of silence, at least `minimum`."""
+
+    pad: int
+    minimum: int
+
+    def frames(self, audio_frames: int) -> int:
+        wanted = max(self.minimum, audio_frames + self.pad)
+        # The encoder halves the frames: an odd number would not fit its positions.
+        return min(_WHISPER_FRAMES, wanted + wanted % 2)
+
+
+# Without silence around the speech tiny.en loops: 16 of 37 clips did with 1 s after it and none
+# before it, 0 of 40 with 2 s, 8 s in all, and the pre-roll that every utterance has here. One-word
+# utterances are told with more certainty in 12 s than in 8 s, and hardly more in 30 s than in 15 s.
+_PARTIAL = _Context(pad=200, minimum=800)
+_FINAL = _Context(pad=300, minimum=1_200)
+_SECOND_LOOK = _Context(pad=500, minimum=1_800)
 _SECOND_LOOK_LOGPROB = -1.0
-"""Finals less certain than this are decoded again in full."""
+"""Finals less certain than this are decoded again with more context."""
 _MAX_TOKENS_PER_S = 8
 """Twice the rate of fast speech: more than that is a loop."""
 _MAX_TOKENS_BASE = 12
@@ -113,7 +130,7 @@ class WhisperEngine:
 
     def warm_up(self) -> None:
         """Decode a second of silence, so that the first utterance does not pay for allocations."""
-        self._decode_once(np.zeros(STT_SAMPLE_RATE_HZ, np.float32), full=False)
+        self._decode_once(np.zeros(STT_SAMPLE_RATE_HZ, np.float32), _FINAL)
 
     def transcribe(self, pcm: bytes) -> str:
         """Recognise a recording of any length.
@@ -142,14 +159,13 @@ class WhisperEngine:
             words: find the times of the words.
         """
         samples = samples[: 30 * STT_SAMPLE_RATE_HZ]
-        raw = self._decode_once(samples, full=False)
-        full = False
-        if raw.is_doubtful:
-            if final:
-                raw = self._decode_once(samples, full=True)
-                full = True
-            if is_loop(raw.text) or (not final and says_all_twice(raw.text)):
-                raw.text = unlooped(raw.text)
+        context = _FINAL if final else _PARTIAL
+        raw = self._decode_once(samples, context)
+        if raw.is_doubtful and final:
+            context = _SECOND_LOOK
+            raw = self._decode_once(samples, context)
+        if is_loop(raw.text) or (not final and says_all_twice(raw.text)):
+            raw.text = unlooped(raw.text)
         text = clean(raw.text)
         if raw.avg_logprob < MIN_AVG_LOGPROB - 0.5 or is_phantom(
             text, avg_logprob=raw.avg_logprob, no_speech_prob=raw.no_speech_prob
@@ -158,25 +174,21 @@ class WhisperEngine:
         return Decoded(
             text=text,
             confidence=math.exp(min(0.0, raw.avg_logprob)),
-            words=self._word_times(samples, raw, full=full) if words and text else (),
+            words=self._word_times(samples, raw, context) if words and text else (),
         )
 
-    def _features(self, samples: Samples, *, full: bool) -> tuple[Samples, int]:
+    def _features(self, samples: Samples, context: _Context) -> tuple[Samples, int]:
         """Return the log-mel spectrogram padded to the context, and its frames of real audio."""
         from faster_whisper.audio import pad_or_trim
 
         spectrogram: Samples = self._model.feature_extractor(samples)
-        frames = spectrogram.shape[1]
-        context = _FULL_CONTEXT_FRAMES
-        if not full:
-            wanted = max(_SHORT_CONTEXT_MIN_FRAMES, frames + _SHORT_CONTEXT_PAD_FRAMES)
-            # The encoder halves the frames: an odd number would not fit its positions.
-            context = min(context, wanted + wanted % 2)
-        padded: Samples = pad_or_trim(spectrogram, context)
-        return padded, min(frames, context)
+        audio_frames = spectrogram.shape[1]
+        frames = context.frames(audio_frames)
+        padded: Samples = pad_or_trim(spectrogram, frames)
+        return padded, min(audio_frames, frames)
 
-    def _decode_once(self, samples: Samples, *, full: bool) -> _Raw:
-        features, _ = self._features(samples, full=full)
+    def _decode_once(self, samples: Samples, context: _Context) -> _Raw:
+        features, _ = self._features(samples, context)
         seconds = len(samples) / STT_SAMPLE_RATE_HZ
         result = self._model.model.generate(
             self._model.encode(features),
@@ -191,8 +203,10 @@ class WhisperEngine:
             self._tokenizer.decode(tokens).strip(), tokens, result.scores[0], result.no_speech_prob
         )
 
-    def _word_times(self, samples: Samples, raw: _Raw, *, full: bool) -> tuple[DecodedWord, ...]:
-        features, frames = self._features(samples, full=full)
+    def _word_times(
+        self, samples: Samples, raw: _Raw, context: _Context
+    ) -> tuple[DecodedWord, ...]:
+        features, frames = self._features(samples, context)
         tokens = [token for token in raw.tokens if token < self._tokenizer.eot]
         aligned: list[list[dict[str, Any]]] = self._model.find_alignment(
             self._tokenizer, [tokens], self._model.encode(features), frames
