@@ -329,3 +329,9 @@ async def test_a_call_overrides_the_constructor_even_with_false(given: bool) -> 
             async for _ in stream:
                 pass
     assert seen[0]["parallel_tool_calls"] is given
+
+
+async def test_a_steady_answer_may_last_longer_than_the_wait_for_a_chunk() -> None:
+    async with mind(answer(*[text("word ")] * 8, gap_s=0.2)) as it:
+        await it.ask(conn_options=APIConnectOptions(max_retry=0, timeout=0.8))
+        assert it.said == "word " * 8
