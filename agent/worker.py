@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from livekit.agents import (
     AgentServer,
@@ -13,7 +14,10 @@ from livekit.agents import (
     CloseReason,
     JobContext,
     JobProcess,
+    llm,
     room_io,
+    stt,
+    tts,
 )
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.worker import ServerEnvOption
@@ -96,6 +100,7 @@ async def run_call(ctx: JobContext) -> None:
         ),
     )
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
+    ctx.add_shutdown_callback(partial(_close_plugins, session))
     _close_room_after(session, ctx)
     await session.start(
         Assistant(settings=settings, model=model, phrases=phrases),
@@ -104,6 +109,13 @@ async def run_call(ctx: JobContext) -> None:
             audio_input=room_io.AudioInputOptions(frame_size_ms=_INPUT_FRAME_MS),
         ),
     )
+
+
+async def _close_plugins(session: AgentSession[CallState]) -> None:
+    """Close what plugins keep open beside the streams of a call: warm sockets, HTTP connections."""
+    for plugin in (session.stt, session.llm, session.tts):
+        if isinstance(plugin, stt.STT | llm.LLM | tts.TTS):
+            await plugin.aclose()
 
 
 def _close_room_after(session: AgentSession[CallState], ctx: JobContext) -> None:

@@ -18,6 +18,7 @@ from caller.script import Script, load_script
 from caller.voice import Voice
 
 from .media_server import ROOT, MediaServerError
+from .network import NoNetworkInterface, ensure_interface
 from .processes import ProcessError
 from .stack import Ports, Stack, StackConfig
 
@@ -39,8 +40,10 @@ def run_demo(*, once: bool, free_ports: bool) -> int:
     """
     RECORDINGS.mkdir(exist_ok=True)
     try:
+        if ensure_interface():
+            print("No network: made an interface of our own.", flush=True)
         return asyncio.run(_interruptible(once=once, free_ports=free_ports))
-    except (ProcessError, MediaServerError, CallerError) as e:
+    except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
         print(f"The demo could not go on. {e}", flush=True)
         return 1
 

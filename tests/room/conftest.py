@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from inspect import iscoroutinefunction
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,10 +21,12 @@ from demo.stack import Ports, Stack, StackConfig
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(__file__.rsplit("/", 1)[0]):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.timeout(180))
+            if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
