@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-WINDOW_S = 1.0
-"""How far back the clock looks for its least delayed frame. Long enough to outlast a stall of the
-event loop, short enough that a sound card's drift (50 ppm: 50 µs a second) stays invisible."""
+WINDOW_S = 3.0
+"""How far back the clock looks for its least delayed frame. Long enough to outlast the stalls of a
+starved event loop, short enough that a clock's drift (50 ppm: 50 µs a second) stays invisible."""
 STEP_S = 0.02
 """A lasting lateness above this is a hole in the audio, not a late event loop."""
-STEP_FRAMES = 5
-"""Frames in a row that must be late by the same amount before it counts as a hole."""
+STEP_FRAMES = 30
+"""Frames in a row that must be late by the same amount before it counts as a hole. A starved
+machine delivers a few frames equally late; 300 ms of them it does not."""
 STEP_SPREAD_S = 0.006
 """How equal "the same amount" is. After a stall the frames come in a clump, each 10 ms less late
-than the one before, so five of them spread over 40 ms; after a hole they spread over the jitter."""
+than the one before; after a hole they spread over the jitter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class SampleClock:
 
     Frames are made every 10 ms by a native thread but are seen when the event loop gets to them,
     which is late by anything from 0 to a stall, and never early. The least delayed frame of the
-    last second therefore anchors the timeline, and each frame's time is counted in samples from
+    last seconds therefore anchors the timeline, and each frame's time is counted in samples from
     there: clumps do not move it, drift does.
 
     Args:

@@ -30,8 +30,8 @@ class TurnResult:
         why: If not, why not.
     """
 
-    said: str
-    heard: str = ""
+    said: str = field(repr=False)
+    heard: str = field(default="", repr=False)
     reply_ms: float | None = None
     barge_in_stop_ms: float | None = None
     cut_ins: int = 0

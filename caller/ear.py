@@ -53,7 +53,7 @@ class Ear:
         return self._clock.health
 
     def attach(self, track: rtc.Track) -> None:
-        """Begin to listen to `track`, unless it listens to one already."""
+        """Begin to listen to `track`, unless it listens to one already (background sound, say)."""
         if self._track is not None:
             return
         self._track = track

@@ -12,6 +12,7 @@ from typing import Self
 
 from livekit import api, rtc
 
+import caller.native  # noqa: F401 - registers its exit hook before LiveKit does
 from caller.activity import Utterance
 from caller.ear import Ear
 from caller.errors import AgentMissing, CallEnded, CallerError, NoReply, ServerUnreachable

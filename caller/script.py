@@ -7,7 +7,7 @@ unlike YAML it never takes "no" for a boolean or 7:30 for a number.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ class Turn:
         expect_all: Every one of these must be heard in the reply.
     """
 
-    say: str | None = None
+    say: str | None = field(default=None, repr=False)
     wav: Path | None = None
     listen: bool = False
     wait_s: float | None = None

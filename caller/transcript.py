@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from bisect import insort_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,11 +21,13 @@ class Update:
     """One state of a segment's text.
 
     Attributes:
+        stream: Which of the room's text streams brought it, counted in the order they opened.
         at_s: When it came, seconds of `time.monotonic`.
         text: The whole text of the segment so far.
         final: Whether nothing will be added to it.
     """
 
+    stream: int
     at_s: float
     text: str = field(repr=False)
     final: bool
@@ -32,12 +35,12 @@ class Update:
 
 @dataclass(kw_only=True)
 class Segment:
-    """An utterance as the room transcribes it; updates in the order they came.
+    """An utterance as the room transcribes it.
 
     Attributes:
         id: The segment's id.
         speaker: Identity of the participant whose words these are.
-        updates: All states of its text.
+        updates: All states of its text, in the order in which they were sent.
     """
 
     id: str
@@ -74,6 +77,7 @@ class Transcript:
         self._segments: dict[str, Segment] = {}
         self._on_final = on_final
         self._readers: set[asyncio.Task[None]] = set()
+        self._opened_streams = 0
 
     @property
     def segments(self) -> list[Segment]:
@@ -95,27 +99,32 @@ class Transcript:
         await asyncio.gather(*self._readers, return_exceptions=True)
 
     def _opened(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        task = asyncio.create_task(self._read(reader, identity), name="caller transcript")
+        segment_id = (reader.info.attributes or {}).get(SEGMENT_ID, reader.info.stream_id)
+        segment = self._segments.setdefault(segment_id, Segment(id=segment_id, speaker=identity))
+        self._opened_streams += 1
+        task = asyncio.create_task(
+            self._read(reader, segment, self._opened_streams), name="caller transcript"
+        )
         self._readers.add(task)
         task.add_done_callback(self._readers.discard)
 
-    async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        attributes = reader.info.attributes or {}
-        segment_id = attributes.get(SEGMENT_ID, reader.info.stream_id)
-        segment = self._segments.setdefault(segment_id, Segment(id=segment_id, speaker=identity))
-        whole = attributes.get(FINAL) == "true"  # a final of its own, not one that grows
+    async def _read(self, reader: rtc.TextStreamReader, segment: Segment, stream: int) -> None:
+        # A final of its own, not one that grows: it is told once, when it is whole.
+        whole = (reader.info.attributes or {}).get(FINAL) == "true"
         text = ""
         # A speaker that leaves in the middle of a stream breaks it; what came is kept.
         with contextlib.suppress(ConnectionError):
             async for chunk in reader:
                 text += chunk
                 if not whole:
-                    self._update(segment, text, final=False)
+                    self._update(segment, stream, text, final=False)
         # The final mark may come with the stream's end, so it is read here and not above.
         if (reader.info.attributes or {}).get(FINAL) == "true":
-            self._update(segment, text, final=True)
+            self._update(segment, stream, text, final=True)
 
-    def _update(self, segment: Segment, text: str, *, final: bool) -> None:
-        segment.updates.append(Update(at_s=time.monotonic(), text=text, final=final))
+    def _update(self, segment: Segment, stream: int, text: str, *, final: bool) -> None:
+        update = Update(stream=stream, at_s=time.monotonic(), text=text, final=final)
+        # Streams open in order, but their contents are read side by side and may overtake another.
+        insort_right(segment.updates, update, key=lambda known: known.stream)
         if final and self._on_final:
             self._on_final(segment)
