@@ -212,6 +212,12 @@ def main(
     sim_tts_char_ms: Annotated[
         int, typer.Option(help="Audio for one character.", rich_help_panel=_PANEL_SIM)
     ] = _defaults.sim.tts_char_ms,
+    faults: Annotated[
+        Path | None,
+        typer.Option(
+            help="Fault script, JSON or YAML, to put in force; see docs/faults-vocabulary.md."
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Answer AIgateway's wire forms on this machine, with real speech engines or scripted ones.
@@ -263,6 +269,7 @@ def main(
                 tts_char_ms=sim_tts_char_ms,
             ),
             upstream=upstream,
+            faults=faults,
         )
         asyncio.run(_serve(config))
     except GatewayError as error:

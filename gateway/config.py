@@ -199,6 +199,8 @@ class GatewayConfig:
     """Interval of pings on sockets; a peer that answers none for half of it is dropped."""
     shutdown_timeout_s: float = 2.0
     """Time that open connections get when the gateway stops."""
+    faults: Path | None = None
+    """Fault script to put in force from the start; see docs/faults-vocabulary.md."""
     limits: Limits = field(default_factory=Limits)
     stt: SttConfig = field(default_factory=SttConfig)
     tts: TtsConfig = field(default_factory=TtsConfig)

@@ -21,10 +21,20 @@ from gateway.errors import (
     UnknownModel,
     UpstreamError,
 )
+from gateway.faults.http import (
+    PLAN,
+    delete_faults,
+    fault_middleware,
+    get_faults,
+    put_faults,
+)
+from gateway.faults.plan import FaultPlan, load_script
+from gateway.faults.transport import FaultProtocol
 from gateway.stages.chat import chat_completions
 from gateway.stages.context import CONTEXT, Context
-from gateway.stages.stt import stt_stream, stt_upload
+from gateway.stages.stt import stt_stream
 from gateway.stages.tts import tts_stream
+from gateway.stages.upload import stt_upload
 from gateway.stats import Stats
 from gateway.wire.openai_chat import error_object
 
@@ -132,7 +142,7 @@ class Gateway:
     event loop it was started on.
 
     Raises:
-        ConfigError: if an alias or the sim script is wrong.
+        ConfigError: if an alias, the sim script or the fault script is wrong.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -140,7 +150,11 @@ class Gateway:
         self.stats = Stats()
         self._engines = EngineRegistry(config)
         self._context = Context(config=config, engines=self._engines, stats=self.stats)
+        self.faults = FaultPlan(self.stats)
+        if config.faults is not None:
+            self.faults.apply(load_script(config.faults))
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
         self._port = 0
         self._ready = False
 
@@ -166,9 +180,13 @@ class Gateway:
             access_log=None,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.config.host, self.config.port)
+        serve = self._runner.server
+        assert serve is not None  # there is one after setup()
         try:
-            await site.start()
+            # Not a TCPSite: faults need to stand between the connection and its protocol.
+            self._listener = await asyncio.get_running_loop().create_server(
+                lambda: FaultProtocol(serve()), self.config.host, self.config.port
+            )
         except OSError as error:
             await self.stop()
             if error.errno == errno.EADDRINUSE:
@@ -176,7 +194,7 @@ class Gateway:
                     f"port {self.config.port} on {self.config.host} is in use by another program"
                 ) from None
             raise
-        self._port = self._runner.addresses[0][1]
+        self._port = self._listener.sockets[0].getsockname()[1]
         try:
             await self._engines.preload(self.config.preload)
         except BaseException:
@@ -187,6 +205,10 @@ class Gateway:
     async def stop(self) -> None:
         """Close all connections and let go of the port."""
         self._ready = False
+        self.faults.clear()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -208,9 +230,11 @@ class Gateway:
 
     def _app(self) -> web.Application:
         app = web.Application(
-            middlewares=[_errors, _guard], client_max_size=self.config.limits.max_upload_bytes
+            middlewares=[_errors, _guard, fault_middleware],
+            client_max_size=self.config.limits.max_upload_bytes,
         )
         app[CONTEXT] = self._context
+        app[PLAN] = self.faults
         app.add_routes(
             [
                 web.get(f"{_API}/audio/transcriptions/stream", stt_stream),
@@ -219,6 +243,9 @@ class Gateway:
                 web.post(f"{_API}/chat/completions", chat_completions),
                 web.get(f"{_API}/models", _models),
                 web.get(f"{_ADMIN}/stats", _stats),
+                web.get(f"{_ADMIN}/faults", get_faults),
+                web.put(f"{_ADMIN}/faults", put_faults),
+                web.delete(f"{_ADMIN}/faults", delete_faults),
                 web.get("/health", self._health),
             ]
         )

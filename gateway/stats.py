@@ -21,7 +21,7 @@ class Outcome(Enum):
 
 @dataclass
 class StageCounters:
-    """Counters of one stage; `opened` is always the sum of the others."""
+    """Counters of one stage; `opened` is always the sum of `open` and the three outcomes."""
 
     opened: int = 0
     """Handshakes (speech) or requests (chat) that were accepted."""
@@ -31,6 +31,8 @@ class StageCounters:
     """Those that the client cancelled before all that was asked for had been sent."""
     completed: int = 0
     errors: int = 0
+    faults: int = 0
+    """Faults of a script that have acted. They are not connections and not part of the sum."""
 
     def as_dict(self) -> dict[str, int]:
         """Return the counters as a JSON object."""
@@ -40,6 +42,7 @@ class StageCounters:
             "closed_by_client": self.closed_by_client,
             "completed": self.completed,
             "errors": self.errors,
+            "faults": self.faults,
         }
 
 
@@ -48,6 +51,11 @@ class Call:
     """One live connection; the handler states how it ended, an exception counts as an error."""
 
     outcome: Outcome = Outcome.ERRORS
+    failed: bool = False
+
+    def fail(self) -> None:
+        """Count it as an error whatever its handler makes of its end."""
+        self.failed = True
 
 
 @dataclass
@@ -73,7 +81,7 @@ class Stats:
             yield call
         finally:
             counters.open -= 1
-            name = call.outcome.value
+            name = (Outcome.ERRORS if call.failed else call.outcome).value
             setattr(counters, name, getattr(counters, name) + 1)
 
     def snapshot(self) -> dict[str, dict[str, int]]:

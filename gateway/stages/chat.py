@@ -14,7 +14,9 @@ from aiohttp import web
 from gateway.engines.base import ChatEngine
 from gateway.engines.tokens import count_tokens, prompt_tokens
 from gateway.engines.upstream import UpstreamLlm
+from gateway.faults.http import open_outlet
 from gateway.stages.context import CONTEXT, Context, read_body
+from gateway.stages.outlet import AnswerEnded, BodyOutlet, Outgoing
 from gateway.stats import Call, Outcome
 from gateway.wire.openai_chat import (
     SSE_DONE,
@@ -22,6 +24,7 @@ from gateway.wire.openai_chat import (
     ChatRequest,
     ChunkEncoder,
     FinishReason,
+    TextDelta,
     ToolCallDelta,
     Usage,
     decode_request,
@@ -77,33 +80,49 @@ def _broken_off(http_request: web.Request, response: web.StreamResponse) -> Iter
     """
     try:
         yield
+    except ConnectionError:
+        raise  # cut already
     except Exception:
         if response.prepared and http_request.transport is not None:
             http_request.transport.abort()
         raise
 
 
-async def _stream(
-    http_request: web.Request, request: ChatRequest, engine: ChatEngine
-) -> web.StreamResponse:
+async def _events(request: ChatRequest, answer: _Answer) -> AsyncIterator[Outgoing]:
     encoder = _encoder(request)
-    answer = _Answer(engine, request)
-    response = web.StreamResponse(headers=_SSE_HEADERS)
+    words = 0
+    begun = False
+    async for delta in answer.deltas():
+        if not begun:
+            begun = True
+            yield Outgoing(data=encoder.role())
+        words += len(delta.text.split()) if isinstance(delta, TextDelta) else 0
+        yield Outgoing(
+            data=encoder.delta(delta),
+            words=words,
+            in_arguments=isinstance(delta, ToolCallDelta) and bool(delta.arguments),
+        )
+    yield Outgoing(data=encoder.finish(answer.reason), words=words)
+    if request.include_usage:
+        yield Outgoing(data=encoder.usage(answer.usage()), words=words)
+    yield Outgoing(data=SSE_DONE, words=words)
+
+
+async def _send_all(
+    http_request: web.Request,
+    response: web.StreamResponse,
+    events: AsyncIterator[Outgoing],
+    call: Call,
+) -> web.StreamResponse:
+    body = BodyOutlet(http_request, response)
     with _broken_off(http_request, response):
-        async for delta in answer.deltas():
-            if not response.prepared:
-                # Not earlier: what fails before its first word gets an honest HTTP status.
-                await response.prepare(http_request)
-                await response.write(encoder.role())
-            await response.write(encoder.delta(delta))
-        if not response.prepared:
-            await response.prepare(http_request)
-            await response.write(encoder.role())
-        await response.write(encoder.finish(answer.reason))
-        if request.include_usage:
-            await response.write(encoder.usage(answer.usage()))
-        await response.write(SSE_DONE)
-        await response.write_eof()
+        try:
+            outlet = await open_outlet(http_request, body, call)
+            async for event in events:
+                await outlet.send(event)
+            await body.end()
+        except AnswerEnded:
+            return response
     return response
 
 
@@ -116,37 +135,35 @@ async def _whole(request: ChatRequest, engine: ChatEngine) -> web.StreamResponse
 
 
 async def _send_on(
-    http_request: web.Request, request: ChatRequest, upstream: UpstreamLlm
+    http_request: web.Request, request: ChatRequest, upstream: UpstreamLlm, call: Call
 ) -> web.StreamResponse:
     async with upstream.request(request) as answer:
         response = web.StreamResponse(
             headers={"Content-Type": answer.content_type, "Cache-Control": "no-cache"}
         )
-        with _broken_off(http_request, response):
-            await response.prepare(http_request)
-            async for data in answer.data():
-                await response.write(data)
-            await response.write_eof()
-        return response
+        pieces = (Outgoing(data=data) async for data in answer.data())
+        return await _send_all(http_request, response, pieces, call)
 
 
 async def _answer(
-    http_request: web.Request, request: ChatRequest, context: Context
+    http_request: web.Request, request: ChatRequest, context: Context, call: Call
 ) -> web.StreamResponse:
     engine = await context.engines.chat(request.model)
     if engine is None:
         assert context.engines.upstream is not None  # None stands for the upstream
-        return await _send_on(http_request, request, context.engines.upstream)
-    if request.stream:
-        return await _stream(http_request, request, engine)
-    return await _whole(request, engine)
+        return await _send_on(http_request, request, context.engines.upstream, call)
+    if not request.stream:
+        return await _whole(request, engine)
+    response = web.StreamResponse(headers=_SSE_HEADERS)
+    events = _events(request, _Answer(engine, request))
+    return await _send_all(http_request, response, events, call)
 
 
 async def _counted(
     http_request: web.Request, request: ChatRequest, context: Context, call: Call
 ) -> web.StreamResponse:
     try:
-        response = await _answer(http_request, request, context)
+        response = await _answer(http_request, request, context, call)
     except (asyncio.CancelledError, ConnectionError):
         # The server cancels a handler when its client has gone; a write may notice it first.
         call.outcome = Outcome.CLOSED_BY_CLIENT

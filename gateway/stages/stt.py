@@ -1,4 +1,4 @@
-"""Speech to text: the streaming socket and the upload of whole recordings."""
+"""Speech to text: audio in, transcripts out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import asyncio
 import logging
 import uuid
 
-import numpy as np
-from aiohttp import BodyPartReader, WSMsgType, web
+from aiohttp import WSMsgType, web
 
-from gateway.config import STT_SAMPLE_RATE_HZ, Limits
+from gateway.config import Limits
 from gateway.engines.base import SpeechStarted, SttSession
 from gateway.errors import ProtocolError
-from gateway.speech.pcm import Resampler, to_pcm, to_samples
+from gateway.faults.http import open_outlet
 from gateway.stages.context import (
     CONTEXT,
     INTERNAL_ERROR,
@@ -23,9 +22,11 @@ from gateway.stages.context import (
     open_socket,
     outcome_of,
 )
+from gateway.stages.outlet import Outgoing, Outlet, SocketOutlet
 from gateway.stats import Call, Outcome
 from gateway.wire.aigateway import (
     SttControl,
+    Transcript,
     decode_stt_query,
     decode_stt_text,
     encode_error,
@@ -33,7 +34,6 @@ from gateway.wire.aigateway import (
     encode_stt_metadata,
     encode_transcript,
 )
-from gateway.wire.wav import decode_wav
 
 logger = logging.getLogger("gateway.stt")
 
@@ -42,20 +42,30 @@ class SttStream:
     """One socket: audio in, transcripts out."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, session: SttSession, *, context: Context
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        session: SttSession,
+        *,
+        context: Context,
     ) -> None:
+        self._request = request
         self._socket = socket
         self._session = session
+        self._outlet: Outlet = SocketOutlet(socket)
+        self._final_words = 0
         self._limits: Limits = context.config.limits
         self._extended = context.config.extended
         self._request_id = str(uuid.uuid4())
 
     async def run(self, call: Call) -> None:
         """Serve until the client leaves or asks for the end of the stream."""
-        receiver = asyncio.create_task(self._receive(call), name="stt-receive")
-        sender = asyncio.create_task(self._send(call), name="stt-send")
         try:
-            await first_done(receiver, sender)
+            self._outlet = await open_outlet(self._request, self._outlet, call)
+            await first_done(
+                asyncio.create_task(self._receive(call), name="stt-receive"),
+                asyncio.create_task(self._send(call), name="stt-send"),
+            )
         except ProtocolError as error:
             call.outcome = Outcome.ERRORS
             await self._fail(str(error), code="invalid_message", close_code=POLICY_VIOLATION)
@@ -80,6 +90,7 @@ class SttStream:
         async for message in self._socket:
             if message.type is WSMsgType.BINARY:
                 await self._session.push(message.data)
+                await self._outlet.note_received(len(message.data))
             elif message.type is WSMsgType.TEXT:
                 control = decode_stt_text(message.data, limits=self._limits)
                 if control is SttControl.FINALIZE:
@@ -91,17 +102,23 @@ class SttStream:
     async def _send(self, call: Call) -> None:
         async for event in self._session.events():
             if not isinstance(event, SpeechStarted):
-                await self._socket.send_str(
-                    encode_transcript(event, extended=self._extended, request_id=self._request_id)
-                )
+                await self._tell(event)
             elif self._extended:
-                await self._socket.send_str(encode_speech_started(event.at_s))
-        call.outcome = Outcome.COMPLETED
+                await self._outlet.send(Outgoing(data=encode_speech_started(event.at_s)))
         if self._extended:
-            await self._socket.send_str(
-                encode_stt_metadata(request_id=self._request_id, duration_s=self._session.audio_s)
+            metadata = encode_stt_metadata(
+                request_id=self._request_id, duration_s=self._session.audio_s
             )
+            await self._outlet.send(Outgoing(data=metadata))
+        call.outcome = Outcome.COMPLETED
         await self._socket.close(code=NORMAL_CLOSURE)
+
+    async def _tell(self, transcript: Transcript) -> None:
+        words = self._final_words + len(transcript.text.split())
+        if transcript.is_final:
+            self._final_words = words
+        text = encode_transcript(transcript, extended=self._extended, request_id=self._request_id)
+        await self._outlet.send(Outgoing(data=text, words=words, is_final=transcript.is_final))
 
     async def _fail(self, message: str, *, code: str, close_code: int) -> None:
         if self._extended and not self._socket.closed:
@@ -119,52 +136,5 @@ async def stt_stream(request: web.Request) -> web.StreamResponse:
     )
     with context.stats.call("stt") as call, context.tracked(socket):
         session = engine.open(options, words=context.config.extended)
-        await SttStream(socket, session, context=context).run(call)
+        await SttStream(request, socket, session, context=context).run(call)
     return socket
-
-
-async def _read_upload(request: web.Request, limits: Limits) -> tuple[str, bytes]:
-    model = ""
-    recording: bytes | None = None
-    async for part in await request.multipart():
-        if not isinstance(part, BodyPartReader):
-            raise ProtocolError("nested multipart bodies are not accepted")
-        if part.name == "file":
-            recording = bytes(await part.read(decode=False))
-        elif part.name == "model":
-            model = (await part.read(decode=False)).decode("utf-8", "replace")
-        else:
-            await part.release()
-    if recording is None or not model:
-        raise ProtocolError("the fields 'file' and 'model' are needed")
-    if len(recording) > limits.max_upload_bytes:
-        raise ProtocolError(f"the file is longer than {limits.max_upload_bytes} bytes")
-    return model, recording
-
-
-def _as_stt_audio(data: bytes, *, max_audio_s: float) -> bytes:
-    recording = decode_wav(data, max_audio_s=max_audio_s)
-    samples = to_samples(recording.pcm).reshape(-1, recording.channels).mean(axis=1)
-    resampler = Resampler(from_hz=recording.sample_rate_hz, to_hz=STT_SAMPLE_RATE_HZ)
-    return to_pcm(np.concatenate((resampler.push(samples), resampler.flush())))
-
-
-async def stt_upload(request: web.Request) -> web.StreamResponse:
-    """Answer `POST /v1/audio/transcriptions`."""
-    context = request.app[CONTEXT]
-    if not request.content_type.startswith("multipart/"):
-        raise ProtocolError("the body must be multipart/form-data")
-    with context.stats.call("stt") as call:
-        try:
-            limits = context.config.limits
-            model, recording = await _read_upload(request, limits)
-            engine = await context.engines.stt(model)
-            pcm = await asyncio.to_thread(
-                _as_stt_audio, recording, max_audio_s=limits.max_batch_audio_s
-            )
-            text = await engine.transcribe(pcm)
-        except asyncio.CancelledError:
-            call.outcome = Outcome.CLOSED_BY_CLIENT
-            raise
-        call.outcome = Outcome.COMPLETED
-    return web.json_response({"text": text})

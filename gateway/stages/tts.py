@@ -10,6 +10,7 @@ from aiohttp import WSMsgType, web
 
 from gateway.engines.base import TtsSession
 from gateway.errors import ProtocolError
+from gateway.faults.http import open_outlet
 from gateway.stages.context import (
     CONTEXT,
     INTERNAL_ERROR,
@@ -20,6 +21,7 @@ from gateway.stages.context import (
     open_socket,
     outcome_of,
 )
+from gateway.stages.outlet import Outgoing, Outlet, SocketOutlet
 from gateway.stats import Call, Outcome
 from gateway.wire.aigateway import (
     decode_tts_query,
@@ -41,10 +43,18 @@ class TtsStream:
     """One socket: texts in, audio out."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, session: TtsSession, *, context: Context
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        session: TtsSession,
+        *,
+        context: Context,
     ) -> None:
+        self._request = request
         self._socket = socket
         self._session = session
+        self._outlet: Outlet = SocketOutlet(socket)
+        self._words = 0
         self._limits = context.config.limits
         self._extended = context.config.extended
         self._texts: asyncio.Queue[_Text] = asyncio.Queue(self._limits.max_queued_texts)
@@ -53,10 +63,12 @@ class TtsStream:
 
     async def run(self, call: Call) -> None:
         """Serve until the client leaves or ends its input."""
-        receiver = asyncio.create_task(self._receive(call), name="tts-receive")
-        speaker = asyncio.create_task(self._speak(call), name="tts-speak")
         try:
-            await first_done(receiver, speaker)
+            self._outlet = await open_outlet(self._request, self._outlet, call)
+            await first_done(
+                asyncio.create_task(self._receive(call), name="tts-receive"),
+                asyncio.create_task(self._speak(call), name="tts-speak"),
+            )
         except ProtocolError as error:
             call.outcome = Outcome.ERRORS
             await self._fail(str(error), code="invalid_message", close_code=POLICY_VIOLATION)
@@ -93,11 +105,13 @@ class TtsStream:
             if not item.text:
                 self._unspoken -= 1
                 break
+            self._words += len(item.text.split())
             if item.text.strip():
-                async for audio in self._session.speak(item.text, received_at_s=item.received_at_s):
-                    await self._socket.send_bytes(audio)
+                audio = self._session.speak(item.text, received_at_s=item.received_at_s)
+                async for piece in audio:
+                    await self._outlet.send(Outgoing(data=piece, words=self._words))
             if self._extended:
-                await self._socket.send_str(encode_tts_done())
+                await self._outlet.send(Outgoing(data=encode_tts_done(), words=self._words))
             self._unspoken -= 1
         call.outcome = Outcome.COMPLETED
         await self._socket.close(code=NORMAL_CLOSURE)
@@ -118,5 +132,5 @@ async def tts_stream(request: web.Request) -> web.StreamResponse:
         request, context, max_message_bytes=context.config.limits.max_text_frame_bytes
     )
     with context.stats.call("tts") as call, context.tracked(socket):
-        await TtsStream(socket, session, context=context).run(call)
+        await TtsStream(request, socket, session, context=context).run(call)
     return socket

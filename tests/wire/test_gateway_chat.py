@@ -59,6 +59,7 @@ async def test_streams_text() -> None:
             "closed_by_client": 0,
             "completed": 1,
             "errors": 0,
+            "faults": 0,
         }
 
 
