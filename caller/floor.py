@@ -18,7 +18,8 @@ from typing import Self
 import numpy as np
 from livekit import api, rtc
 
-from caller.room import TOKEN_TTL, Caller
+from caller.access import TOKEN_TTL
+from caller.room import Caller
 from caller.voice import RATE, Voice
 
 BURSTS = 20

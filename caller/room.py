@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from livekit import api, rtc
+from livekit import rtc
 
 import caller.native  # noqa: F401 - registers its exit hook before LiveKit does
+from caller.access import caller_token
 from caller.activity import Utterance
 from caller.ear import Ear
 from caller.errors import AgentMissing, CallEnded, CallerError, NoReply, ServerUnreachable
@@ -22,8 +22,6 @@ from caller.recording import Recording
 from caller.transcript import Transcript
 from caller.voice import Voice
 
-TOKEN_TTL = timedelta(minutes=10)
-"""A token is only needed to join; the server renews it for those who are in."""
 CONNECT_TIMEOUT_S = 10.0
 """From the first packet to being in the room."""
 SILENCE_MS = 700
@@ -66,34 +64,6 @@ class Heard:
     cut_ins: int = 0
     before: Heard | None = None
     pcm: bytes = field(repr=False)
-
-
-def caller_token(
-    *, api_key: str, api_secret: str, room: str, identity: str, agent_name: str = ""
-) -> str:
-    """A token to join `room` as a caller: publish a microphone, hear, nothing else.
-
-    Args:
-        api_key: LiveKit's.
-        api_secret: LiveKit's.
-        room: The only room it is good for.
-        identity: The caller's.
-        agent_name: The agent to be called into the room when it is made; "" leaves that to the
-            server (agents without a name come by themselves).
-    """
-    grants = api.VideoGrants(
-        room_join=True,
-        room=room,
-        can_publish=True,
-        can_publish_sources=["microphone"],
-        can_publish_data=False,
-        can_subscribe=True,
-    )
-    token = api.AccessToken(api_key, api_secret).with_identity(identity).with_grants(grants)
-    if agent_name:
-        dispatch = api.RoomAgentDispatch(agent_name=agent_name)
-        token = token.with_room_config(api.RoomConfiguration(agents=[dispatch]))
-    return token.with_ttl(TOKEN_TTL).to_jwt()
 
 
 class Caller:
