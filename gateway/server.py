@@ -44,6 +44,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _API = "/v1"
 _ADMIN = "/admin"
+_CLIENT_CLOSED_REQUEST = 499
 
 
 class PortInUse(GatewayError):
@@ -117,7 +118,9 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
     except web.HTTPException as error:
         return _error(error.status, error.reason, kind="invalid_request_error")
     except ConnectionError:
-        raise  # nobody is left to answer
+        # Nobody is left to answer. aiohttp finds that out by itself when it tries, whereas it takes
+        # this error for a failure of the server.
+        return web.Response(status=_CLIENT_CLOSED_REQUEST)
     except Exception:
         logger.exception("request failed")
         return _error(500, "the gateway failed", kind="server_error")

@@ -14,8 +14,6 @@ from gateway.speech.pcm import Resampler, SampleAligner, to_pcm, to_samples
 from gateway.stages.outlet import AnswerEnded, BodyOutlet, Outgoing, Outlet
 from gateway.stats import Call
 
-_OF_FINALS = frozenset({Do.LATE_FINAL, Do.DUPLICATE_FINAL, Do.MISSING_FINAL})
-"""Faults whose messages are finals: without `at` every one, with a message count that one."""
 _MESSAGES = frozenset(
     {
         Do.GARBAGE,
@@ -53,9 +51,7 @@ class Injection:
         taken = [
             item
             for item in self._pending
-            if KINDS[item.fault.do].when is when
-            and item.fault.at is None
-            and item.fault.do not in (*_OF_FINALS, Do.HALF_TOOL_CALL)
+            if KINDS[item.fault.do].when is when and item.fault.at is None
         ]
         self._pending = [item for item in self._pending if item not in taken]
         return taken
@@ -184,7 +180,7 @@ class FaultyOutlet:
             item
             for item in self._pending
             if item.fault.at is not None
-            and item.fault.do not in _OF_FINALS
+            and KINDS[item.fault.do].when is not When.AT_FINALS
             and item.fault.at.point in points
             and self._counts[item.fault.at.point] >= item.fault.at.count
         ]
@@ -306,7 +302,7 @@ class FaultyOutlet:
         for item in self._pending:
             fault = item.fault
             number = fault.at.count if fault.at is not None else self._finals
-            if fault.do not in _OF_FINALS or number != self._finals:
+            if KINDS[fault.do].when is not When.AT_FINALS or number != self._finals:
                 continue
             item.note_fired()
             if fault.do is Do.LATE_FINAL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import cast
 
 from gateway.errors import ConfigError, ProtocolError
 from gateway.faults.transport import FaultTransport
-from gateway.faults.vocabulary import Fault, Script, decode_faults, decode_script
+from gateway.faults.vocabulary import Fault, Script, decode_fault, decode_script
 from gateway.stats import Stage, Stats
-from gateway.wire.strict_json import JsonObject, JsonValue, dumps, loads_object
+from gateway.wire.strict_json import JsonValue, dumps, loads_object
 
 logger = logging.getLogger("gateway.faults")
 
@@ -51,18 +51,20 @@ class FaultPlan:
         """What all chance of the script in force comes from."""
         return self._seed
 
-    def set(self, faults: Sequence[Fault | JsonObject], *, seed: int | None = None) -> None:
+    def set(
+        self, faults: Sequence[Fault | Mapping[str, object]], *, seed: int | None = None
+    ) -> None:
         """Put these faults in force instead of all earlier ones.
 
         Args:
-            faults: as objects of the vocabulary, or decoded.
+            faults: as objects of the vocabulary (the lines of a script), or decoded.
             seed: for everything left to chance; None picks one, which is logged.
 
         Raises:
             ProtocolError: if a fault is not in the vocabulary.
         """
         decoded = tuple(
-            item if isinstance(item, Fault) else decode_faults([cast("JsonValue", item)])[0]
+            item if isinstance(item, Fault) else decode_fault(cast("JsonValue", dict(item)))
             for item in faults
         )
         self.apply(Script(faults=decoded, seed=seed))
@@ -81,8 +83,9 @@ class FaultPlan:
         self._script = Script(faults=())
         self._connections.clear()
         self._fired = Counter()
-        for transport in list(self._transports):
+        for transport in self._transports:
             transport.thaw()
+        self._transports.clear()
 
     def choose(self, stage: Stage) -> list[Chosen]:
         """Count a new connection and return the faults meant for it."""

@@ -23,7 +23,7 @@ class FaultTransport(asyncio.Transport):
         self._real = real
         self._writer = writer
         self._loop = asyncio.get_running_loop()
-        self._held: deque[tuple[float, bytes]] = deque()
+        self._held: deque[tuple[float, bytes, bool]] = deque()
         self._held_bytes = 0
         self._asked_to_wait = False
         self._last_due_s = 0.0
@@ -38,6 +38,7 @@ class FaultTransport(asyncio.Transport):
         self._delay: Callable[[], float] = lambda: 0.0
         self._piece_bytes: int | None = None
         self._piece_s = 0.0
+        self._alone = False
         self.deaf_s = 0.0
         """How late what the peer sends is heard."""
 
@@ -78,12 +79,15 @@ class FaultTransport(asyncio.Transport):
         self._delay = lambda: max(0.0, seconds + chance.uniform(-jitter_s, jitter_s))
 
     def slice(self, size: int) -> None:
-        """Write in pieces of this size from now on, each by itself."""
-        self._piece_bytes, self._piece_s = size, 0.0
+        """Write in pieces of this size from now on, each in its own turn of the event loop.
+
+        Without the turns in between, the kernel would hand all pieces to the peer in one read.
+        """
+        self._piece_bytes, self._piece_s, self._alone = size, 0.0, True
 
     def drip(self, bytes_per_s: int) -> None:
         """Write byte by byte at this rate from now on."""
-        self._piece_bytes, self._piece_s = 1, 1 / bytes_per_s
+        self._piece_bytes, self._piece_s, self._alone = 1, 1 / bytes_per_s, False
 
     # -- asyncio.Transport ------------------------------------------------------------------------
 
@@ -97,7 +101,7 @@ class FaultTransport(asyncio.Transport):
             if self._piece_s:
                 due_s = max(due_s, self._last_due_s + self._piece_s)
             self._last_due_s = due_s
-            if due_s <= now_s and not self._held:
+            if due_s <= now_s and not self._held and not self._alone:
                 self._real.write(piece)
             else:
                 self._hold(due_s, piece)
@@ -172,7 +176,7 @@ class FaultTransport(asyncio.Transport):
         return (data[start : start + size] for start in range(0, len(data), size))
 
     def _hold(self, due_s: float, piece: bytes) -> None:
-        self._held.append((due_s, piece))
+        self._held.append((due_s, piece, self._alone))
         self._held_bytes += len(piece)
         if self._held_bytes > _HIGH_WATER_BYTES and not self._asked_to_wait:
             self._asked_to_wait = True
@@ -183,9 +187,11 @@ class FaultTransport(asyncio.Transport):
     def _send_due(self) -> None:
         self._timer = None
         while self._held and self._held[0][0] <= self._loop.time():
-            _, piece = self._held.popleft()
+            _, piece, alone = self._held.popleft()
             self._held_bytes -= len(piece)
             self._real.write(piece)
+            if alone:
+                break
         if self._asked_to_wait and self._held_bytes <= _LOW_WATER_BYTES:
             self._asked_to_wait = False
             self._writer.resume_writing()

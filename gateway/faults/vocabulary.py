@@ -38,6 +38,10 @@ class When(Enum):
     """Without `at`: before the answer; with it: after, when that point is reached."""
     ONCE_OPEN = "once open"
     """Without `at`: as soon as the handshake or request was accepted."""
+    AT_FINALS = "at finals"
+    """Without `at`: at each final; `at` may only count messages, and counts finals then."""
+    AT_ARGUMENTS = "at arguments"
+    """In the middle of a tool call; takes no `at`."""
 
 
 class Do(StrEnum):
@@ -142,12 +146,12 @@ KINDS: Mapping[Do, Kind] = MappingProxyType(
         Do.WRONG_RATE: Kind(
             When.ONCE_OPEN, stages=("tts",), parameters={"rate_hz": Number(16_000, 4_000, 96_000)}
         ),
-        Do.LATE_FINAL: Kind(When.ONCE_OPEN, stages=("stt",), parameters={"ms": _MS}),
-        Do.DUPLICATE_FINAL: Kind(When.ONCE_OPEN, stages=("stt",)),
-        Do.MISSING_FINAL: Kind(When.ONCE_OPEN, stages=("stt",)),
+        Do.LATE_FINAL: Kind(When.AT_FINALS, stages=("stt",), parameters={"ms": _MS}),
+        Do.DUPLICATE_FINAL: Kind(When.AT_FINALS, stages=("stt",)),
+        Do.MISSING_FINAL: Kind(When.AT_FINALS, stages=("stt",)),
         Do.AUDIO_AFTER_CANCEL: Kind(When.ONCE_OPEN, stages=("tts",), parameters={"ms": _MS}),
         Do.TRUNCATE: Kind(When.ONCE_OPEN, stages=("llm",)),
-        Do.HALF_TOOL_CALL: Kind(When.ONCE_OPEN, stages=("llm",)),
+        Do.HALF_TOOL_CALL: Kind(When.AT_ARGUMENTS, stages=("llm",)),
     }
 )
 
@@ -299,8 +303,10 @@ def decode_fault(value: JsonValue) -> Fault:
         raise ProtocolError(f"'{do}' is for {' and '.join(kind.stages)} only")
     connections = _connections(values.pop("connection", None))
     at = _trigger(values.pop("at", None))
-    if at is not None and kind.when is When.BEFORE_ANSWER:
-        raise ProtocolError(f"'{do}' comes before the answer, so it takes no 'at'")
+    if at is not None and kind.when in (When.BEFORE_ANSWER, When.AT_ARGUMENTS):
+        raise ProtocolError(f"'{do}' has its own moment, so it takes no 'at'")
+    if at is not None and kind.when is When.AT_FINALS and at.point is not Point.MESSAGE:
+        raise ProtocolError(f"'at' of '{do}' counts finals, so it must be a message")
     return Fault(
         stage=stage,
         do=do,
@@ -311,8 +317,7 @@ def decode_fault(value: JsonValue) -> Fault:
     )
 
 
-def decode_faults(values: Sequence[JsonValue]) -> tuple[Fault, ...]:
-    """Read a list of faults; raises as `decode_fault` does, naming the fault by its place."""
+def _decode_faults(values: Sequence[JsonValue]) -> tuple[Fault, ...]:
     if len(values) > MAX_FAULTS:
         raise ProtocolError(f"a script has at most {MAX_FAULTS} faults")
     faults = []
@@ -337,4 +342,4 @@ def decode_script(body: JsonObject) -> Script:
         raise ProtocolError("'faults' must be a list")
     if seed is not None:
         seed = _whole(seed, "seed", least=0, most=2**63)
-    return Script(faults=decode_faults(faults), seed=seed)
+    return Script(faults=_decode_faults(faults), seed=seed)
