@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,16 @@ from gateway.errors import GatewayError
 from gateway.server import Gateway
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
+
+
+class LogLevel(StrEnum):
+    """Levels of the standard library's logging."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -176,7 +186,11 @@ def main(
     ] = _defaults.brain.words_per_s,
     sim_script: Annotated[
         Path | None,
-        typer.Option(help="JSON file with what is said and answered.", rich_help_panel=_PANEL_SIM),
+        typer.Option(
+            metavar="FILE",
+            help="JSON file with what is said and answered.",
+            rich_help_panel=_PANEL_SIM,
+        ),
     ] = None,
     sim_word_ms: Annotated[
         int,
@@ -215,17 +229,20 @@ def main(
     faults: Annotated[
         Path | None,
         typer.Option(
-            help="Fault script, JSON or YAML, to put in force; see docs/faults-vocabulary.md."
+            metavar="FILE",
+            help="Fault script, JSON or YAML, to put in force; see docs/faults-vocabulary.md.",
         ),
     ] = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[
+        LogLevel, typer.Option(case_sensitive=False, help="What to log, on standard error.")
+    ] = LogLevel.INFO,
 ) -> None:
     """Answer AIgateway's wire forms on this machine, with real speech engines or scripted ones.
 
     Speech to text, chat and text to speech under http://HOST:PORT/v1; GET /health tells whether the
     engines are loaded, GET /admin/stats (from this machine only) counts connections.
     """
-    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=log_level.value, format="%(levelname)s %(name)s: %(message)s")
     try:
         upstream = None
         if llm_url is not None:

@@ -47,8 +47,8 @@ _ADMIN = "/admin"
 _CLIENT_CLOSED_REQUEST = 499
 
 
-class PortInUse(GatewayError):
-    """Another program listens on the address that was asked for."""
+class CannotListen(GatewayError):
+    """The address that was asked for is taken, forbidden or not one of this machine's."""
 
 
 def _error(status: int, message: str, *, kind: str, code: str | None = None) -> web.Response:
@@ -171,7 +171,7 @@ class Gateway:
         """Listen, then load the models to be preloaded; `GET /health` tells when that is done.
 
         Raises:
-            PortInUse: if the address is taken.
+            CannotListen: if the address is taken, forbidden, or not one of this machine's.
             EngineUnavailable: if a model to be preloaded cannot be loaded.
             UnknownModel: if there is no such model.
         """
@@ -192,11 +192,11 @@ class Gateway:
             )
         except OSError as error:
             await self.stop()
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUse(
-                    f"port {self.config.port} on {self.config.host} is in use by another program"
-                ) from None
-            raise
+            taken = error.errno == errno.EADDRINUSE
+            reason = "another program is in use of it" if taken else error.strerror
+            raise CannotListen(
+                f"cannot listen on {self.config.host} port {self.config.port}: {reason}"
+            ) from None
         self._port = self._listener.sockets[0].getsockname()[1]
         try:
             await self._engines.preload(self.config.preload)

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.config import GatewayConfig, Limits
 from gateway.errors import ConfigError, UnknownModel
-from gateway.server import Gateway, PortInUse
+from gateway.server import CannotListen, Gateway
 from tests.wire.gateway_harness import serving
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +159,7 @@ async def test_the_port_is_in_use() -> None:
     async with serving() as (gateway, _):
         port = int(gateway.url.split(":")[2].split("/")[0])
         second = Gateway(GatewayConfig(port=port))
-        with pytest.raises(PortInUse, match=f"port {port}"):
+        with pytest.raises(CannotListen, match=f"port {port}: another program"):
             await second.start()
 
 
@@ -221,6 +221,9 @@ def test_help_names_every_setting() -> None:
         (("--llm-url", "ftp://example.com"), "must start with http"),
         (("--sim-script", "missing.json"), "sim script"),
         (("--preload", "nothing"), "does not exist"),
+        (("--host", "203.0.113.7"), "cannot listen"),
+        (("--host", "no.such.host.invalid"), "cannot listen"),
+        (("--faults", "missing.yaml"), "fault script"),
     ],
 )
 def test_wrong_settings_say_so_in_one_line(arguments: tuple[str, ...], message: str) -> None:
@@ -241,7 +244,7 @@ def test_a_taken_port_says_so_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = _run("--port", str(taken.getsockname()[1]), "--preload", "none")
     assert done.returncode == 1
-    assert "in use" in done.stderr
+    assert "another program" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
