@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from livekit.agents import (
     AgentServer,
@@ -100,7 +99,7 @@ async def run_call(ctx: JobContext) -> None:
         ),
     )
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
-    ctx.add_shutdown_callback(partial(_close_plugins, session))
+    _close_plugins_after(session, ctx)
     _close_room_after(session, ctx)
     await session.start(
         Assistant(settings=settings, model=model, phrases=phrases),
@@ -111,11 +110,15 @@ async def run_call(ctx: JobContext) -> None:
     )
 
 
-async def _close_plugins(session: AgentSession[CallState]) -> None:
+def _close_plugins_after(session: AgentSession[CallState], ctx: JobContext) -> None:
     """Close what plugins keep open beside the streams of a call: warm sockets, HTTP connections."""
-    for plugin in (session.stt, session.llm, session.tts):
-        if isinstance(plugin, stt.STT | llm.LLM | tts.TTS):
-            await plugin.aclose()
+
+    async def close_plugins() -> None:
+        for plugin in (session.stt, session.llm, session.tts):
+            if isinstance(plugin, stt.STT | llm.LLM | tts.TTS):
+                await plugin.aclose()
+
+    ctx.add_shutdown_callback(close_plugins)
 
 
 def _close_room_after(session: AgentSession[CallState], ctx: JobContext) -> None:
