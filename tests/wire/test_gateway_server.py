@@ -17,7 +17,7 @@ import pytest
 from gateway.config import GatewayConfig, Limits
 from gateway.errors import ConfigError, UnknownModel
 from gateway.server import CannotListen, Gateway
-from tests.wire.gateway_harness import serving
+from tests.wire.gateway_harness import eventually, serving
 
 ROOT = Path(__file__).parents[2]
 KEY = "canary-key-9c1f"
@@ -180,6 +180,18 @@ async def test_stopping_closes_open_sockets() -> None:
         await ws.close()
         await asyncio.wait_for(stopping, 5)
         assert gateway.stats.snapshot()["stt"]["open"] == 0
+
+
+async def test_a_peer_that_answers_no_ping_is_dropped() -> None:
+    async with serving(heartbeat_s=0.2) as (gateway, http):
+        ws = await http.ws_connect(
+            gateway.url + "/audio/transcriptions/stream?model=sim/stt", autoping=False
+        )
+        assert (await ws.receive(timeout=5)).type is aiohttp.WSMsgType.PING
+        while (await ws.receive(timeout=5)).type is aiohttp.WSMsgType.PING:
+            pass
+        await eventually(lambda: gateway.stats.snapshot()["stt"]["open"] == 0)
+        await ws.close()
 
 
 def test_the_key_is_never_printed() -> None:
