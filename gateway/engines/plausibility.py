@@ -19,17 +19,13 @@ MIN_AVG_LOGPROB = -1.0
 _MAX_NO_SPEECH = 0.6
 """Probability of silence above which an unsure decode is taken for silence (OpenAI's threshold)."""
 
-_MAX_NO_SPEECH_PHANTOM = 0.25
+_MAX_NO_SPEECH_PHANTOM = 0.4
 """The same for the phrases below, which are wrong far more often than right when unsure."""
-
-_MIN_PHANTOM_LOGPROB = -0.7
 
 _MIN_LOOPS = 3
 _MAX_LOOP_WORDS = 12
 
-_PHANTOMS = frozenset(
-    {"you", "thank you", "thanks", "thanks for watching", "thank you for watching", "bye", "so"}
-)
+_PHANTOMS = frozenset({"you", "thank you", "thanks for watching", "thank you for watching", "so"})
 """What tiny Whisper models write on near-silence."""
 
 _NOT_SPEECH = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|♪[^♪]*♪?")
@@ -94,5 +90,5 @@ def is_phantom(text: str, *, avg_logprob: float, no_speech_prob: float) -> bool:
     if no_speech_prob > _MAX_NO_SPEECH and avg_logprob < MIN_AVG_LOGPROB:
         return True
     if " ".join(bare_words(text)) in _PHANTOMS:
-        return no_speech_prob > _MAX_NO_SPEECH_PHANTOM or avg_logprob < _MIN_PHANTOM_LOGPROB
+        return no_speech_prob > _MAX_NO_SPEECH_PHANTOM or avg_logprob < MIN_AVG_LOGPROB
     return False

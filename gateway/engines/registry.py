@@ -108,10 +108,11 @@ class EngineRegistry:
         load = family.get(name)
         if load is None:
             raise UnknownModel(model)
-        async with self._loading:
-            if name not in self._engines:
-                self._engines[name] = await asyncio.to_thread(load)
-            return cast("_Engine", self._engines[name])
+        if name not in self._engines:
+            async with self._loading:
+                if name not in self._engines:  # another request may have loaded it meanwhile
+                    self._engines[name] = await asyncio.to_thread(load)
+        return cast("_Engine", self._engines[name])
 
     def _load_whisper(self, model: str) -> SttEngine:
         # Imported here: the packages behind it are an optional extra and slow to import.

@@ -96,6 +96,25 @@ async def test_a_burst_is_caught_up_with_at_once() -> None:
     assert heard.at(-1) < 1.0
 
 
+async def test_late_frames_do_not_make_the_final_late() -> None:
+    """The clock is that of the least delayed audio: jitter is not mistaken for speech."""
+    async with serving() as (gateway, http), http.ws_connect(gateway.url + PATH) as ws:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        pcm = tone(0.6) + silence(0.3)
+        for index in range(0, len(pcm), 640):
+            end_s = (index + 640) / 32_000
+            late_s = 0.07 if end_s > 0.6 else 0.0
+            await asyncio.sleep(start + end_s + late_s - loop.time())
+            await ws.send_bytes(pcm[index : index + 640])
+            if end_s > 0.7:
+                break
+        async with asyncio.timeout(5):
+            [final] = [m async for m in _until_final(ws) if m["is_final"]]
+        assert final["transcript"] == ORDER
+        assert loop.time() - start < 0.6 + 0.14 + 0.055
+
+
 async def test_a_late_network_does_not_end_an_utterance() -> None:
     async with serving() as (gateway, http), http.ws_connect(gateway.url + PATH) as ws:
         await ws.send_bytes(tone(0.5))

@@ -60,8 +60,9 @@ def test_unlooped() -> None:
 
 
 def test_phantoms() -> None:
-    assert is_phantom("Thank you.", avg_logprob=-0.9, no_speech_prob=0.1)
-    assert is_phantom("you", avg_logprob=-0.3, no_speech_prob=0.4)
-    assert not is_phantom("Thank you.", avg_logprob=-0.3, no_speech_prob=0.05)
+    assert is_phantom("Thank you.", avg_logprob=-1.1, no_speech_prob=0.1)
+    assert is_phantom("you", avg_logprob=-0.3, no_speech_prob=0.5)
+    assert not is_phantom("Thank you.", avg_logprob=-0.8, no_speech_prob=0.2)
+    assert not is_phantom("Bye.", avg_logprob=-1.1, no_speech_prob=0.2)
     assert is_phantom("The weather is nice.", avg_logprob=-1.2, no_speech_prob=0.8)
     assert not is_phantom("The weather is nice.", avg_logprob=-0.5, no_speech_prob=0.8)
