@@ -99,7 +99,8 @@ class WhisperEngine:
 
     Args:
         model: "tiny.en" for the bundled weights, else what faster-whisper takes: a size, a model
-        name or the path of a converted model. cpu_threads: threads of one decode.
+            name or the path of a converted model.
+        cpu_threads: threads of one decode.
 
     Raises:
         EngineUnavailable: if faster-whisper or the weights are missing.

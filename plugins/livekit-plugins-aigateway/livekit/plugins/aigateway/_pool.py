@@ -44,8 +44,8 @@ class SparePool:
         connect_timeout_s: The time a background handshake may take.
         spare_max_age_s: A spare older than this is replaced; below the gateway's idle timeout.
         refill: Whether a taken spare is replaced. ``False`` for streams that live as long as a
-        call. keepalive: Text sent to a waiting spare every ``keepalive_s``, for servers that
-        close an
+            call.
+        keepalive: Text sent to a waiting spare every ``keepalive_s``, for servers that close an
             idle socket.
         keepalive_s: Interval of ``keepalive``.
         backoff: The wait after a failed background handshake.

@@ -31,10 +31,14 @@ def level_dbfs(pcm: bytes) -> float:
 
 
 class VoicedRuns:
-    """The stretches of a stream that are louder than its noise, in samples of its clock."""
+    """The stretches of a stream that are louder than its noise, in samples of its clock.
+
+    Args:
+        sample_rate: Samples a second.
+        window: Samples that are remembered.
+    """
 
     def __init__(self, *, sample_rate: int, window: int) -> None:
-        """Args: sample_rate: Samples a second. window: Samples that are remembered."""
         self._rate = sample_rate
         self._window = window
         self._floor_dbfs: float | None = None
