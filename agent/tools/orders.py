@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from .spoken import parse_email, speak_digits
+from .spoken import WEEKDAYS, parse_email, speak_digits
 from .store import EffectRequest, Result, Store, add_order
 
 
@@ -26,19 +26,19 @@ async def lookup_order(store: Store, *, email: str) -> Result:
             "item": row["item"],
             "status": row["status"],
             "arrives": row["arrives"],
-            "summary": f"Your {row['item']}, order {speak_digits(row['number'])}, has been "
-            f"{row['status']}{_arrival(row['status'], row['arrives'])}.",
+            "summary": f"Your {row['item']}, order {speak_digits(row['number'])}, "
+            f"{_progress(row['status'], row['arrives'])}.",
         }
 
     return await store.read(query)
 
 
-def _arrival(status: str, arrives: str) -> str:
-    return f" {arrives}" if status == "delivered" else f" and arrives {_on(arrives)}"
-
-
-def _on(day: str) -> str:
-    return f"on {day}" if day.endswith("day") and day not in ("today", "yesterday") else day
+def _progress(status: str, arrives: str) -> str:
+    """What became of an order, in words that are easy to hear."""
+    if status == "delivered":
+        return f"was delivered {arrives}"
+    when = f"on {arrives}" if arrives in WEEKDAYS else arrives
+    return f"is on its way and arrives {when}" if status == "shipped" else f"arrives {when}"
 
 
 async def order_the_usual(store: Store, *, call: str, email: str) -> Result:
