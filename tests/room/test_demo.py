@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 170
@@ -44,3 +47,19 @@ def test_the_demo_passes_with_no_network_at_all() -> None:
         False, False, False, True, False,
     ]  # fmt: skip
     assert (ROOT / summary["recording"]).stat().st_size > 1_000_000
+
+
+def test_ctrl_c_stops_everything_that_was_started() -> None:
+    command = [sys.executable, "agent.py", "demo", "--ports", "free"]
+    demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "gateway is up" in line:
+            break
+    started = psutil.Process(demo.pid).children(recursive=True)
+    assert len(started) >= 3, "media server, gateway and worker"
+    demo.send_signal(signal.SIGINT)
+    rest, _ = demo.communicate(timeout=30)
+    assert demo.returncode == 130
+    assert "Stopped" in rest
+    assert [child for child in started if child.is_running()] == []
