@@ -3,6 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory  # the last line of `make demo ONCE=1` is its result
 .PHONY: help setup demo test check lock clean
 
 help:  ## show this list

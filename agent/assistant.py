@@ -117,6 +117,7 @@ class Assistant(Agent):
         if not isinstance(item, llm.ChatMessage):
             return
         if item.role == "user":
+            self._guard.committed(item.id)
             self._caller_is_leaving = is_goodbye(item.text_content or "")
         elif item.role == "assistant":
             self._guard.heard_reply()

@@ -167,7 +167,7 @@ def call(
             "LIVEKIT_API_KEY and LIVEKIT_API_SECRET are not set; `make demo` prints a pair to use"
         )
     # The native client logs the token of a refused connection; what matters is told as a sentence.
-    logging.getLogger("livekit").setLevel(logging.CRITICAL)
+    logging.getLogger("livekit").addFilter(_only_critical)
     try:
         wanted = Call(
             url=url,
@@ -190,6 +190,11 @@ def call(
         print(json.dumps(result.to_json()), flush=True)
     if not result.ok:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _only_critical(record: logging.LogRecord) -> bool:
+    """Keep the native client's own records down; loggers below `livekit` are not touched."""
+    return record.levelno >= logging.CRITICAL
 
 
 def _lines(say: list[str] | None, wav: list[Path] | None, greeting: bool, timeout: float) -> Script:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import inf
 from typing import TypeVar
 
 from livekit.agents import APIError, APITimeoutError
 
 _T = TypeVar("_T")
+
+_LOOK_AGAIN_S = 0.1
+"""How late a deadline may be noticed that has moved closer."""
 
 
 class LapseKind(Enum):
@@ -41,29 +45,33 @@ class Lapse:
 class TurnClock:
     """The time one turn has, shared by every request that serves it.
 
+    A reply is begun ahead of the turn's end. Until the turn is committed nobody waits for it, so
+    nothing is filled; from then on the caller does.
+
     Attributes:
         turn_id: The caller's message that is being answered.
-        started_at: Event loop time at which the answer was first worked on.
-        filler_due_s: Seconds after which silence is filled once.
+        begun_at: Event loop time at which the answer was first worked on.
+        filler_due_s: Seconds after the commit after which silence is filled once.
         deadline_s: Seconds after which nothing more is awaited.
+        committed_at: Event loop time at which the turn was known to have ended; None before.
         filled: Whether the filler was said in this turn.
     """
 
     turn_id: str
-    started_at: float
+    begun_at: float
     filler_due_s: float
     deadline_s: float
+    committed_at: float | None = None
     filled: bool = False
 
-    @property
     def filler_at(self) -> float:
-        """Loop time of the filler."""
-        return self.started_at + self.filler_due_s
+        """Loop time of the filler; never, while the turn is not committed."""
+        return inf if self.committed_at is None else self.committed_at + self.filler_due_s
 
-    @property
     def give_up_at(self) -> float:
         """Loop time at which the turn is given up."""
-        return self.started_at + self.deadline_s
+        started = self.begun_at if self.committed_at is None else self.committed_at
+        return started + self.deadline_s
 
 
 async def guarded(source: AsyncIterator[_T], clock: TurnClock) -> AsyncIterator[_T | Lapse]:
@@ -76,7 +84,7 @@ async def guarded(source: AsyncIterator[_T], clock: TurnClock) -> AsyncIterator[
     try:
         first = asyncio.ensure_future(anext(source))
         try:
-            if not clock.filled and not await _done_by(first, clock.filler_at):
+            if not clock.filled and not await _done_by(first, clock.filler_at, clock.give_up_at):
                 clock.filled = True
                 yield Lapse(LapseKind.SLOW)
             if not await _done_by(first, clock.give_up_at):
@@ -98,9 +106,9 @@ async def guarded(source: AsyncIterator[_T], clock: TurnClock) -> AsyncIterator[
             await source.aclose()
 
 
-async def _done_by(future: asyncio.Future[_T], at: float) -> bool:
-    """Whether a future is done by a time of the event loop."""
-    remaining = at - asyncio.get_running_loop().time()
-    if remaining > 0 and not future.done():
-        await asyncio.wait([future], timeout=remaining)
+async def _done_by(future: asyncio.Future[_T], *times: Callable[[], float]) -> bool:
+    """Whether a future is done by the earliest of some loop times, which may move meanwhile."""
+    loop = asyncio.get_running_loop()
+    while not future.done() and (remaining := min(at() for at in times) - loop.time()) > 0:
+        await asyncio.wait([future], timeout=min(remaining, _LOOK_AGAIN_S))
     return future.done()

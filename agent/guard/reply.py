@@ -35,6 +35,7 @@ class ReplyGuard:
         self._model = self._breaker()
         self._voice = self._breaker()
         self._clock = TurnClock("", 0.0, settings.filler_after_s, settings.turn_deadline_s)
+        self._committed = ""
         self._failed_turns = 0
         self._apologising = False
 
@@ -127,13 +128,19 @@ class ReplyGuard:
     def _apology(self, stage: str, error: APIError | None) -> list[rtc.AudioFrame]:
         return self.phrase(self._fail(stage, error))
 
+    def committed(self, turn_id: str) -> None:
+        """The turn has ended: from now on the caller waits for its answer."""
+        self._committed = turn_id
+        if self._clock.turn_id == turn_id:
+            self._clock.committed_at = asyncio.get_running_loop().time()
+
     def _clock_of(self, turn_id: str) -> TurnClock:
         if turn_id != self._clock.turn_id or not turn_id:
+            now = asyncio.get_running_loop().time()
             settings = self._settings
-            started = asyncio.get_running_loop().time()
-            self._clock = TurnClock(
-                turn_id, started, settings.filler_after_s, settings.turn_deadline_s
-            )
+            self._clock = TurnClock(turn_id, now, settings.filler_after_s, settings.turn_deadline_s)
+            if turn_id == self._committed:  # said by itself, or begun only after the turn's end
+                self._clock.committed_at = now
         return self._clock
 
     def _breaker(self) -> CircuitBreaker:

@@ -25,7 +25,9 @@ def run(*steps: float | str | Exception, filled: bool = False) -> list[tuple[flo
     async def main() -> list[tuple[float, object]]:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        clock = TurnClock("turn", started, filler_due_s=1.2, deadline_s=8.0, filled=filled)
+        clock = TurnClock(
+            "turn", started, filler_due_s=1.2, deadline_s=8.0, filled=filled, committed_at=started
+        )
         return [
             (round(loop.time() - started, 3), item.kind if isinstance(item, Lapse) else item)
             async for item in guarded(source(), clock)
@@ -66,6 +68,37 @@ def test_breaking_off_is_not_failing() -> None:
 
 def test_a_slow_stream_is_left_alone_once_it_has_begun() -> None:
     assert run(0.1, "a", 30.0, "b") == [(0.1, "a"), (30.1, "b")]
+
+
+def test_a_turn_that_has_not_ended_is_not_filled() -> None:
+    async def source(clock: TurnClock) -> AsyncIterator[str]:
+        await asyncio.sleep(2.0)
+        clock.committed_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(2.0)
+        yield "a"
+
+    async def main() -> list[tuple[float, object]]:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        clock = TurnClock("turn", started, filler_due_s=1.2, deadline_s=8.0)
+        return [
+            (round(loop.time() - started, 1), item.kind if isinstance(item, Lapse) else item)
+            async for item in guarded(source(clock), clock)
+        ]
+
+    assert virtual_time.run(main()) == [(3.2, LapseKind.SLOW), (4.0, "a")]
+
+
+def test_a_turn_that_never_ends_is_given_up_all_the_same() -> None:
+    async def source() -> AsyncIterator[str]:
+        await asyncio.sleep(60)
+        yield "too late"
+
+    async def main() -> list[object]:
+        clock = TurnClock("turn", asyncio.get_running_loop().time(), 1.2, 8.0)
+        return [item.kind async for item in guarded(source(), clock) if isinstance(item, Lapse)]
+
+    assert virtual_time.run(main())[-1] is LapseKind.FAILED
 
 
 class Clock:

@@ -34,6 +34,7 @@ async def stream(*steps: float | str | Exception) -> AsyncIterator[Chunk]:
 
 def words(guard: ReplyGuard, *steps: float | str | Exception, turn: str = "t") -> list[object]:
     async def main() -> list[object]:
+        guard.committed(turn)
         chunks = guard.words(turn, lambda: stream(*steps))
         return ["<flush>" if isinstance(c, FlushSentinel) else c async for c in chunks]
 
@@ -79,6 +80,7 @@ def test_a_slow_answer_is_announced_as_a_segment_of_its_own(guard: ReplyGuard) -
 def test_the_filler_comes_once_a_turn_even_with_tools_between(guard: ReplyGuard) -> None:
     async def main() -> list[object]:
         said: list[object] = []
+        guard.committed("t")
         for _ in range(2):
             said += [c async for c in guard.words("t", lambda: stream(2.0, "x"))]
         return said
