@@ -36,6 +36,11 @@ REPLY_TIMEOUT_S = 20.0
 LONGEST_REPLY_S = 60.0
 """How long it may speak."""
 
+VOICE_GONE_S = 2.0
+"""After the agent's voice is gone, the time within which the room says why."""
+
+AGENT_HUNG_UP = "the agent hung up"
+"""It left or closed the room: when it closes the room, the news of its leaving may come first."""
 AGENT_STATE = "lk.agent.state"
 BUSY_STATES = ("thinking", "speaking")
 
@@ -261,7 +266,9 @@ class Caller:
         if found is None:
             raise NoReply(f"The agent said nothing for {timeout_s:g} s.")
         if not isinstance(found, Utterance):
-            raise CallEnded(f"The call ended before the agent spoke: {self.ended_reason}.")
+            await self.wait_for_end(VOICE_GONE_S)
+            why = self.ended_reason or "its voice is no longer published"
+            raise CallEnded(f"The call ended before the agent spoke: {why}.")
         return found
 
     async def _finished(self, start: float, silence_s: float) -> Utterance:
@@ -352,7 +359,7 @@ class Caller:
 
         def left(participant: rtc.RemoteParticipant) -> None:
             if self._agent and participant.identity == self._agent.identity:
-                self._end("the agent left the room")
+                self._end(AGENT_HUNG_UP)
 
         def disconnected(reason: rtc.DisconnectReason.ValueType) -> None:
             self._end(_REASONS.get(reason, rtc.DisconnectReason.Name(reason).lower()))
@@ -376,7 +383,7 @@ class Caller:
 
 
 _REASONS = {
-    rtc.DisconnectReason.ROOM_DELETED: "the agent closed the room",
+    rtc.DisconnectReason.ROOM_DELETED: AGENT_HUNG_UP,
     rtc.DisconnectReason.PARTICIPANT_REMOVED: "the caller was removed from the room",
     rtc.DisconnectReason.SERVER_SHUTDOWN: "the server shut down",
     rtc.DisconnectReason.SIGNAL_CLOSE: "the connection was lost",

@@ -158,8 +158,8 @@ async def test_the_end_of_the_room_is_a_hang_up(media: Media, room: str) -> None
         async with api.LiveKitAPI(media.url, API_KEY, API_SECRET) as server:
             await server.room.delete_room(api.DeleteRoomRequest(room=room))
         assert await caller.wait_for_end(5.0)
-        assert caller.ended_reason == "the agent closed the room"
-        with pytest.raises(CallEnded, match="the agent closed the room"):
+        assert caller.ended_reason == "the agent hung up"
+        with pytest.raises(CallEnded, match="the agent hung up"):
             await waiting
         with pytest.raises(CallEnded, match="before the caller spoke"):
             await caller.say("anybody there?")
@@ -178,7 +178,7 @@ async def test_an_agent_that_leaves_has_hung_up_and_what_it_said_counts(
         heard = await hearing
         assert heard.end_s - heard.onset_s == pytest.approx(0.8, abs=LENGTH_ERROR_S)
         assert await caller.wait_for_end(5.0)
-        assert caller.ended_reason == "the agent left the room"
+        assert caller.ended_reason == "the agent hung up"
 
 
 async def test_an_agent_that_says_nothing_is_told_so(media: Media, room: str) -> None:

@@ -38,7 +38,7 @@ class FakeCaller:
     replies: list[Heard | Exception]
     hangs_up: bool = True
     did: list[str] = field(default_factory=list)
-    ended_reason: str = "the agent closed the room"
+    ended_reason: str = "the agent hung up"
     mouth: Part = field(default_factory=Part)
     ear: Part = field(default_factory=Part)
     quality: Quality = field(default_factory=Quality)
@@ -178,7 +178,7 @@ async def test_no_reply_ends_the_call_and_earlier_turns_stay_judged() -> None:
     ("hang_up", "hangs_up", "why"),
     [
         ("agent", False, "the agent did not hang up within 15 s"),
-        ("caller", True, "the caller was to hang up, but the agent closed the room"),
+        ("caller", True, "the caller was to hang up, but the agent hung up"),
     ],
 )
 async def test_the_right_side_hangs_up(hang_up: str, hangs_up: bool, why: str) -> None:
