@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit.plugins.aigateway._codec import stt, tts
-from livekit.plugins.aigateway._codec.envelope import ErrorMessage, UnknownMessage
-from livekit.plugins.aigateway._codec.json import loads_object
-from livekit.plugins.aigateway._limits import Limits
-from livekit.plugins.aigateway.errors import ProtocolError
+from livekit.plugins.gatewaykit.envelope import ErrorMessage, UnknownMessage
+from livekit.plugins.gatewaykit.errors import ProtocolError
+from livekit.plugins.gatewaykit.json import loads_object
+from livekit.plugins.gatewaykit.limits import Limits
 
 LIMITS = Limits()
 

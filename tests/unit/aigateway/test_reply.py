@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit.plugins.aigateway import ClauseTokenizer, TTSTimeouts
-from livekit.plugins.aigateway._clauses import cut_to_size
 from livekit.plugins.aigateway._ending import Progress, Verdict
-from livekit.plugins.aigateway._script import Script, SpeakingPace, spoken_letters, unspoken
+from livekit.plugins.gatewaykit.clauses import cut_to_size
+from livekit.plugins.gatewaykit.script import Script, SpeakingPace, spoken_letters, unspoken
 
 # -- clauses -------------------------------------------------------------------------------------
 

@@ -8,13 +8,20 @@ See https://docs.livekit.io/agents/integrations/ for how plugins are used.
 """
 
 from livekit.agents import Plugin
+from livekit.plugins.gatewaykit.clauses import ClauseTokenizer
+from livekit.plugins.gatewaykit.errors import (
+    ConnectionLostError,
+    NoAudioError,
+    ProtocolError,
+    StalledError,
+)
+from livekit.plugins.gatewaykit.limits import Limits, LLMTimeouts
+from livekit.plugins.gatewaykit.llm import LLMStream
 
-from ._clauses import ClauseTokenizer
-from ._limits import Limits, LLMTimeouts, ReplayOptions, STTTimeouts, TTSTimeouts
+from ._limits import ReplayOptions, STTTimeouts, TTSTimeouts
 from ._settle import SettlePolicy
 from ._stt_stream import SpeechStream
-from .errors import ConnectionLostError, NoAudioError, ProtocolError, StalledError
-from .llm import LLM, LLMStream
+from .llm import LLM
 from .log import logger
 from .models import EndOfInput, LLMModels, STTDialect, STTModels, TTSModels, TTSVoices
 from .stt import STT

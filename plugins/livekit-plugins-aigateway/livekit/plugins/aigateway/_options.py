@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from livekit.agents.language import LanguageCode
+from livekit.plugins.gatewaykit.limits import Limits
+from livekit.plugins.gatewaykit.url import Account, Query, bearer, ws_url
+from livekit.plugins.gatewaykit.websocket import SocketOptions
 
-from ._limits import Limits, ReplayOptions, STTTimeouts, TTSTimeouts
+from ._limits import ReplayOptions, STTTimeouts, TTSTimeouts
 from ._settle import SettlePolicy
-from ._socket import SocketOptions
-from ._url import Query, auth_headers, ws_url
 from .models import EndOfInput, STTDialect
+
+ACCOUNT = Account(
+    name="AIgateway",
+    default_base_url="https://api.aigateway.sh/v1",
+    base_url_variable="AIGATEWAY_BASE_URL",
+    api_key_variable="AIGATEWAY_API_KEY",
+)
+TAG_HEADER = "x-aig-tag"
+"""Carries the label under which the gateway books a request's cost."""
 
 STT_PATH = "/audio/transcriptions/stream"
 STT_BATCH_PATH = "/audio/transcriptions"
@@ -44,7 +54,7 @@ class STTOptions:
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
-        return auth_headers(self.api_key, self.tag)
+        return bearer(self.api_key) | {TAG_HEADER: self.tag}
 
     def stream_url(self) -> str:
         """The address of the streaming socket, with every option that is baked into it."""
@@ -95,7 +105,7 @@ class TTSOptions:
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
-        return auth_headers(self.api_key, self.tag)
+        return bearer(self.api_key) | {TAG_HEADER: self.tag}
 
     def stream_url(self) -> str:
         """The address of the streaming socket, with every option that is baked into it."""

@@ -15,8 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from livekit.agents import APIError
+from livekit.plugins.gatewaykit.envelope import ErrorMessage
+from livekit.plugins.gatewaykit.errors import NoAudioError, ProtocolError, StalledError, exhausted
+from livekit.plugins.gatewaykit.pool import Lease, SparePool
+from livekit.plugins.gatewaykit.retry import Backoff, is_retryable
+from livekit.plugins.gatewaykit.script import Script, SpeakingPace, spoken_letters
+from livekit.plugins.gatewaykit.tasks import run_beside
+from livekit.plugins.gatewaykit.websocket import Closed, Message, Socket
 
-from ._codec.envelope import ErrorMessage
 from ._codec.tts import (
     BYTES_PER_SAMPLE,
     END_OF_INPUT,
@@ -27,13 +33,7 @@ from ._codec.tts import (
 )
 from ._ending import Progress, Verdict
 from ._options import TTSOptions
-from ._pool import Lease, SparePool
-from ._retry import Backoff, is_retryable
-from ._script import Script, SpeakingPace, spoken_letters
-from ._socket import Closed, Message, Socket
 from ._stats import TTSStats
-from ._tasks import run_beside
-from .errors import NoAudioError, ProtocolError, StalledError, exhausted
 
 _POLL_S = 0.02
 """How often a silent connection is judged; the end of a reply is late by at most this."""

@@ -43,15 +43,3 @@ class TTSStats:
     """Text messages that did not decode."""
     quiet_ends: int = 0
     """Replies whose end was inferred from quiet, for want of a marker."""
-
-
-@dataclass
-class LLMStats:
-    """What an ``LLM`` and its streams have met. Counts only ever grow."""
-
-    requests: int = 0
-    """Attempts, retries included."""
-    truncated: int = 0
-    """Streams that ended without a finish reason or inside a tool call."""
-    retry_after_honoured: int = 0
-    """Waits that a Retry-After header asked for."""

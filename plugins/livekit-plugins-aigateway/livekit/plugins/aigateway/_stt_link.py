@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from livekit.agents import stt
+from livekit.plugins.gatewaykit.envelope import ErrorMessage
+from livekit.plugins.gatewaykit.errors import ProtocolError, StalledError
+from livekit.plugins.gatewaykit.tasks import run_beside
+from livekit.plugins.gatewaykit.websocket import Closed, Socket
 
-from ._codec.envelope import ErrorMessage
 from ._codec.stt import CLOSE_STREAM, KEEP_ALIVE, decode
 from ._feed import AudioFeed
 from ._options import STTOptions
 from ._replay import SentMap
-from ._socket import Closed, Socket
 from ._stats import STTStats
-from ._tasks import run_beside
 from ._transcriber import Transcriber
-from .errors import ProtocolError, StalledError
 
 _TICK_S = 0.1
 _USAGE_INTERVAL_S = 5.0

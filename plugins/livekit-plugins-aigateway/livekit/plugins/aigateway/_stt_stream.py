@@ -23,15 +23,20 @@ from typing import TYPE_CHECKING
 
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
+from livekit.plugins.gatewaykit.errors import exhausted
+from livekit.plugins.gatewaykit.retry import (
+    Backoff,
+    JitteredConnectOptions,
+    is_retryable,
+    retry_until,
+)
+from livekit.plugins.gatewaykit.tasks import run_beside
+from livekit.plugins.gatewaykit.websocket import Socket
 
 from ._feed import AudioFeed
 from ._options import STTOptions
-from ._retry import Backoff, JitteredConnectOptions, is_retryable, retry_until
-from ._socket import Socket
 from ._stt_link import Ended, Link, Watchdog
-from ._tasks import run_beside
 from ._transcriber import Transcriber
-from .errors import exhausted
 from .log import logger
 
 if TYPE_CHECKING:

@@ -14,17 +14,18 @@ from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 from livekit.agents.language import LanguageCode
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import AudioBuffer, is_given
+from livekit.plugins.gatewaykit.errors import ProtocolError, from_status, from_transport
+from livekit.plugins.gatewaykit.limits import Limits
+from livekit.plugins.gatewaykit.pool import Lease, SparePool
+from livekit.plugins.gatewaykit.url import http_url, resolve_api_key, resolve_base_url
+from livekit.plugins.gatewaykit.websocket import Socket
 
 from ._codec.stt import KEEP_ALIVE, decode_batch
-from ._limits import Limits, ReplayOptions, STTTimeouts
-from ._options import DOCUMENTED_STT_SAMPLE_RATE, STT_BATCH_PATH, STTOptions
-from ._pool import Lease, SparePool
+from ._limits import ReplayOptions, STTTimeouts
+from ._options import ACCOUNT, DOCUMENTED_STT_SAMPLE_RATE, STT_BATCH_PATH, STTOptions
 from ._settle import SettlePolicy
-from ._socket import Socket
 from ._stats import STTStats
 from ._stt_stream import SpeechStream
-from ._url import http_url, resolve_api_key, resolve_base_url
-from .errors import ProtocolError, from_status, from_transport
 from .models import STTDialect, STTModels
 
 _BATCH_TIMEOUT_S = 30.0
@@ -107,8 +108,8 @@ class STT(stt.STT[Literal["speech_lost"]]):
             model=model,
             language=LanguageCode(language),
             sample_rate=sample_rate,
-            base_url=resolve_base_url(base_url),
-            api_key=resolve_api_key(api_key),
+            base_url=resolve_base_url(base_url, ACCOUNT),
+            api_key=resolve_api_key(api_key, ACCOUNT),
             tag=tag,
             dialect=dialect,
             interim_results=interim_results,

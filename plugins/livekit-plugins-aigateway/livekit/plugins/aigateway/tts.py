@@ -11,18 +11,19 @@ import aiohttp
 from livekit.agents import APIConnectOptions, APIError, tokenize, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
+from livekit.plugins.gatewaykit.clauses import ClauseTokenizer
+from livekit.plugins.gatewaykit.limits import Limits
+from livekit.plugins.gatewaykit.pool import Lease, SparePool
+from livekit.plugins.gatewaykit.retry import JitteredConnectOptions
+from livekit.plugins.gatewaykit.script import Script, SpeakingPace
+from livekit.plugins.gatewaykit.tasks import run_beside
+from livekit.plugins.gatewaykit.url import resolve_api_key, resolve_base_url
+from livekit.plugins.gatewaykit.websocket import Socket
 
-from ._clauses import ClauseTokenizer
-from ._limits import Limits, TTSTimeouts
-from ._options import TTSOptions
-from ._pool import Lease, SparePool
+from ._limits import TTSTimeouts
+from ._options import ACCOUNT, TTSOptions
 from ._reply import Reply, ReplyEvents
-from ._retry import JitteredConnectOptions
-from ._script import Script, SpeakingPace
-from ._socket import Socket
 from ._stats import TTSStats
-from ._tasks import run_beside
-from ._url import resolve_api_key, resolve_base_url
 from .log import logger
 from .models import EndOfInput, TTSModels, TTSVoices
 
@@ -82,8 +83,8 @@ class TTS(tts.TTS[Never]):
             model=model,
             voice=voice,
             sample_rate=sample_rate,
-            base_url=resolve_base_url(base_url),
-            api_key=resolve_api_key(api_key),
+            base_url=resolve_base_url(base_url, ACCOUNT),
+            api_key=resolve_api_key(api_key, ACCOUNT),
             tag=tag,
             end_of_input=end_of_input,
             timeouts=timeouts,

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._limits import Limits
-from ..errors import ProtocolError
-from .envelope import ErrorMessage, UnknownMessage, decode_error
-from .json import (
+from livekit.plugins.gatewaykit.envelope import ErrorMessage, UnknownMessage, decode_error
+from livekit.plugins.gatewaykit.errors import ProtocolError
+from livekit.plugins.gatewaykit.json import (
     loads_object,
     optional_bool,
     optional_number,
@@ -22,6 +21,7 @@ from .json import (
     required_bool,
     required_str,
 )
+from livekit.plugins.gatewaykit.limits import Limits
 
 KEEP_ALIVE = '{"type":"KeepAlive"}'
 CLOSE_STREAM = '{"type":"CloseStream"}'

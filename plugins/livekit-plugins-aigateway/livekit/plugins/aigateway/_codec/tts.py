@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from .._limits import Limits
-from .envelope import ErrorMessage, UnknownMessage, decode_error
-from .json import loads_object, optional_bool, optional_str
+from livekit.plugins.gatewaykit.envelope import ErrorMessage, UnknownMessage, decode_error
+from livekit.plugins.gatewaykit.json import loads_object, optional_bool, optional_str
+from livekit.plugins.gatewaykit.limits import Limits
 
 END_OF_INPUT = '{"text": ""}'
 """ElevenLabs' own convention for "no more text"."""

@@ -11,8 +11,8 @@ import math
 import re
 from typing import NoReturn
 
-from .._limits import Limits
-from ..errors import ProtocolError
+from .errors import ProtocolError
+from .limits import Limits
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -1,7 +1,7 @@
 """What can go wrong, and whether trying again can help.
 
 Everything derives from LiveKit's own errors, so that the framework's retries, its
-FallbackAdapters and its error events work without knowing this plugin::
+FallbackAdapters and its error events work without knowing these plugins::
 
     livekit.agents.APIError              .retryable is the verdict, and the only one
     ├── ProtocolError                    the peer broke the wire form; another connection may help
@@ -62,32 +62,32 @@ class ProtocolError(APIError):
     """The peer sent something that the wire form does not allow."""
 
     def __init__(self, reason: str, *, retryable: bool = True) -> None:
-        super().__init__(f"AIgateway broke the protocol: {reason}", retryable=retryable)
+        super().__init__(f"the gateway broke the protocol: {reason}", retryable=retryable)
 
 
 class NoAudioError(APIError):
     """The peer accepted text and ended without any audio."""
 
     def __init__(self) -> None:
-        super().__init__("AIgateway sent no audio for the text", retryable=True)
+        super().__init__("the gateway sent no audio for the text", retryable=True)
 
 
 class ConnectionLostError(APIConnectionError):
     """A live connection ended without a close frame."""
 
     def __init__(self, detail: str = "no close frame") -> None:
-        super().__init__(f"AIgateway connection lost ({detail})")
+        super().__init__(f"gateway connection lost ({detail})")
 
 
 class StalledError(APITimeoutError):
     """A live connection fell silent while an answer was owed."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(f"AIgateway fell silent ({detail})")
+        super().__init__(f"the gateway fell silent ({detail})")
 
 
 def exhausted(error: APIError, what: str) -> APIError:
-    """The same failure once this plugin has used up its own retries.
+    """The same failure once a plugin has used up its own retries.
 
     It is final, so that the framework's loop does not multiply them.
     """
@@ -108,11 +108,11 @@ def from_status(
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = "unknown status"
-    message = f"AIgateway {what}: {status} {phrase}"
+    message = f"gateway {what}: {status} {phrase}"
     if code is not None and _SAFE_CODE.match(code):
         message += f" ({code})"
     if status == HTTPStatus.UNAUTHORIZED:
-        message += "; check AIGATEWAY_API_KEY"
+        message += "; check the API key"
     # a redirect is refused because it would carry the key elsewhere; asking again changes nothing
     retryable = not 300 <= status < 400
     return APIStatusError(message, status_code=status, request_id=request_id, retryable=retryable)
@@ -128,7 +128,7 @@ def from_close_code(code: int | None) -> APIError:
     if 4400 <= code < 4500:
         return from_status(code - 4000, what="closed the connection")
     return APIStatusError(
-        f"AIgateway closed the connection: close code {code}",
+        f"the gateway closed the connection: close code {code}",
         status_code=code,
         retryable=code not in _FINAL_CLOSE_CODES,
     )
@@ -148,7 +148,7 @@ def from_envelope(
         )
     else:
         suffix = f" ({code})" if code is not None and _SAFE_CODE.match(code) else ""
-        error = APIError(f"AIgateway reported an error{suffix}", retryable=True)
+        error = APIError(f"the gateway reported an error{suffix}", retryable=True)
     if recoverable is False:
         error.retryable = False
     return error
@@ -162,11 +162,11 @@ def from_transport(exc: BaseException, *, what: str) -> APIError:
     if isinstance(exc, APIError):
         return exc
     if isinstance(exc, asyncio.TimeoutError):
-        return APITimeoutError(f"AIgateway {what}: timed out")
+        return APITimeoutError(f"gateway {what}: timed out")
     if isinstance(exc, aiohttp.ClientResponseError):
         return from_status(exc.status, what=what)
     name = type(exc).__name__
     if isinstance(exc, (ssl.SSLError, aiohttp.ClientSSLError, aiohttp.InvalidURL, ValueError)):
         # a certificate or an address that is wrong now is wrong on the next try
-        return APIConnectionError(f"AIgateway {what}: {name}", retryable=False)
-    return APIConnectionError(f"AIgateway {what}: {name}")
+        return APIConnectionError(f"gateway {what}: {name}", retryable=False)
+    return APIConnectionError(f"gateway {what}: {name}")

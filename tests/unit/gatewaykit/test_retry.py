@@ -6,7 +6,7 @@ import random
 
 import pytest
 from livekit.agents import APIConnectionError, APIConnectOptions
-from livekit.plugins.aigateway._retry import Backoff, JitteredConnectOptions, retry_until
+from livekit.plugins.gatewaykit.retry import Backoff, JitteredConnectOptions, retry_until
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""One WebSocket, as both streams use it: bounded, and mapped to LiveKit's errors.
+"""One WebSocket, as every stream uses it: bounded, and mapped to LiveKit's errors.
 
 A reader task empties the socket from its first moment to its last, so that a close, a pong that
 never came and stray audio are noticed on an idle socket too.
@@ -37,7 +37,7 @@ Message = str | bytes | Closed
 
 @dataclass(frozen=True, kw_only=True)
 class SocketOptions:
-    """Bounds of a socket; see ``_limits`` for where the figures come from."""
+    """Bounds of a socket; see ``limits`` for where the figures come from."""
 
     max_message_bytes: int
     queue_messages: int
@@ -57,7 +57,7 @@ class Socket:
         self._binary_received = False
         self.opened_at = time.monotonic()
         self.request_id = _request_id(ws)
-        self._reader = asyncio.create_task(self._read(), name="aigateway.socket.read")
+        self._reader = asyncio.create_task(self._read(), name="gateway.socket.read")
 
     @classmethod
     async def connect(

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from livekit.agents import APIError, utils
 
-from ._retry import Backoff, is_retryable
-from ._socket import Socket
 from .log import logger
+from .retry import Backoff, is_retryable
+from .websocket import Socket
 
 _HEALTHY_AFTER_S = 1.0
 """A spare that closes sooner was never accepted: the next try waits as after a failed handshake."""
@@ -155,7 +155,7 @@ class SparePool:
                     await asyncio.sleep(self._backoff.delay_s(failures))
         except APIError as exc:
             logger.warning(
-                "aigateway: no spare connection can be opened",
+                "no spare connection can be opened",
                 extra={"pool": self._name, "error_type": type(exc).__name__},
             )
         finally:

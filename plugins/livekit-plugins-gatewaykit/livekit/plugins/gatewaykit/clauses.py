@@ -82,7 +82,7 @@ def cut_to_size(text: str, maximum: int) -> list[str]:
 
 
 class ClauseTokenizer(SentenceTokenizer):
-    """Releases each sentence at its end. The default tokenizer of :class:`TTS`."""
+    """Releases each sentence at its end. The default tokenizer of both plugins."""
 
     def tokenize(self, text: str, *, language: str | None = None) -> list[str]:
         """All clauses of a text that is complete."""

@@ -1,4 +1,4 @@
-"""What both sockets share: the error envelope and the message that is none of ours.
+"""What sockets share: the error envelope and the message that is none of ours.
 
 Two error shapes are accepted: ``{"error": {...} | "text"}`` and
 ``{"type": "error", "message", "code" | "status", "recoverable"}``.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from livekit.agents import APIError
 
-from ..errors import ProtocolError, from_envelope
+from .errors import ProtocolError, from_envelope
 from .json import optional_bool, optional_str
 
 

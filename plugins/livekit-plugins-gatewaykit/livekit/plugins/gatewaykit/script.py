@@ -6,7 +6,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 
-from ._clauses import cut_to_size, is_speakable
+from .clauses import cut_to_size, is_speakable
 
 _WORD = re.compile(r"\S+\s*")
 _INNER_DOT = re.compile(r"(?<=\w)\.(?=\w)")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from livekit.agents.types import NOT_GIVEN
-from livekit.plugins.aigateway._url import (
-    DEFAULT_BASE_URL,
-    resolve_api_key,
-    resolve_base_url,
-    ws_url,
+from livekit.plugins.gatewaykit.url import Account, resolve_api_key, resolve_base_url, ws_url
+
+ACCOUNT = Account(
+    name="Some gateway",
+    default_base_url="https://some.gateway/v1",
+    base_url_variable="SOME_BASE_URL",
+    api_key_variable="SOME_API_KEY",
 )
 
 
@@ -20,30 +22,30 @@ from livekit.plugins.aigateway._url import (
         ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
         ("http://[::1]:8787/v1", "http://[::1]:8787/v1"),
         ("https://user:secret@h/v1?x=1#y", "https://h/v1"),
-        ("", DEFAULT_BASE_URL),
+        ("", ACCOUNT.default_base_url),
     ],
 )
 def test_base_urls(given: str, expected: str) -> None:
-    assert resolve_base_url(given) == expected
+    assert resolve_base_url(given, ACCOUNT) == expected
 
 
 @pytest.mark.parametrize("given", ["ftp://h/secret", "h/secret", "http://", "http://h:secret/v1"])
 def test_what_is_no_address_is_refused_without_repeating_it(given: str) -> None:
     with pytest.raises(ValueError, match="base_url") as failure:
-        resolve_base_url(given)
+        resolve_base_url(given, ACCOUNT)
     assert "secret" not in str(failure.value)
 
 
 def test_the_default_address_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resolve_base_url(NOT_GIVEN) == DEFAULT_BASE_URL
-    monkeypatch.setenv("AIGATEWAY_BASE_URL", "http://gate/v3")
-    assert resolve_base_url(NOT_GIVEN) == "http://gate/v3"
+    assert resolve_base_url(NOT_GIVEN, ACCOUNT) == ACCOUNT.default_base_url
+    monkeypatch.setenv("SOME_BASE_URL", "http://gate/v3")
+    assert resolve_base_url(NOT_GIVEN, ACCOUNT) == "http://gate/v3"
 
 
 @pytest.mark.parametrize("given", [NOT_GIVEN, "", "  "])
 def test_a_missing_key(given: str) -> None:
-    with pytest.raises(ValueError, match="AIGATEWAY_API_KEY"):
-        resolve_api_key(given)
+    with pytest.raises(ValueError, match="SOME_API_KEY"):
+        resolve_api_key(given, ACCOUNT)
 
 
 def test_queries_are_escaped_and_may_repeat() -> None:

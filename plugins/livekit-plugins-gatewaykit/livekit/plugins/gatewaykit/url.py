@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from livekit.agents.types import NotGivenOr
@@ -11,27 +12,37 @@ from livekit.agents.utils import is_given
 
 from .log import logger
 
-DEFAULT_BASE_URL = "https://api.aigateway.sh/v1"
 _WS_OF_HTTP = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _HTTP_OF_WS = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 Query = Sequence[tuple[str, str]]
 
 
-def resolve_base_url(base_url: NotGivenOr[str]) -> str:
-    """The argument, else ``AIGATEWAY_BASE_URL``, else the public gateway; always http(s).
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Where a gateway is and which environment variables say so."""
+
+    name: str
+    """As people write it; what a plugin reports as its provider."""
+    default_base_url: str
+    base_url_variable: str
+    api_key_variable: str
+
+
+def resolve_base_url(base_url: NotGivenOr[str], account: Account) -> str:
+    """The argument, else the environment's, else the public gateway; always http(s).
 
     Raises:
         ValueError: It is no http(s) or ws(s) address. The message does not repeat it.
     """
-    raw = base_url if is_given(base_url) else os.environ.get("AIGATEWAY_BASE_URL", "")
+    raw = base_url if is_given(base_url) else os.environ.get(account.base_url_variable, "")
     try:
-        parts = urlsplit(raw.strip() or DEFAULT_BASE_URL)
+        parts = urlsplit(raw.strip() or account.default_base_url)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if host is None or parts.scheme not in _HTTP_OF_WS:
-        raise ValueError("base_url must be an http(s) address such as " + DEFAULT_BASE_URL)
+        raise ValueError("base_url must be an http(s) address such as " + account.default_base_url)
     if parts.username or parts.password:
         # a request has one Authorization header and ours carries the key
         logger.warning("credentials inside base_url are ignored: pass the key as api_key")
@@ -41,17 +52,17 @@ def resolve_base_url(base_url: NotGivenOr[str]) -> str:
     return urlunsplit((_HTTP_OF_WS[parts.scheme], netloc, parts.path.rstrip("/"), "", ""))
 
 
-def resolve_api_key(api_key: NotGivenOr[str]) -> str:
-    """The argument, else ``AIGATEWAY_API_KEY``.
+def resolve_api_key(api_key: NotGivenOr[str], account: Account) -> str:
+    """The argument, else the environment's.
 
     Raises:
         ValueError: Neither is set.
     """
-    key = api_key if is_given(api_key) else os.environ.get("AIGATEWAY_API_KEY", "")
+    key = api_key if is_given(api_key) else os.environ.get(account.api_key_variable, "")
     if not key.strip():
         raise ValueError(
-            "AIgateway API key is required, either as api_key or in the environment variable "
-            "AIGATEWAY_API_KEY"
+            f"{account.name} API key is required, either as api_key or in the environment "
+            f"variable {account.api_key_variable}"
         )
     return key.strip()
 
@@ -69,6 +80,6 @@ def ws_url(base_url: str, path: str, query: Query) -> str:
     )
 
 
-def auth_headers(api_key: str, tag: str) -> dict[str, str]:
-    """The headers of every request: the key, and the label its cost is booked under."""
-    return {"Authorization": f"Bearer {api_key}", "x-aig-tag": tag}
+def bearer(api_key: str) -> dict[str, str]:
+    """The header that carries the key."""
+    return {"Authorization": f"Bearer {api_key}"}
