@@ -49,13 +49,11 @@ async def fault_middleware(request: web.Request, handler: _Handler) -> web.Strea
     transport = request.transport
     if stage is None or not isinstance(transport, FaultTransport):
         return await handler(request)
-    plan = request.app[PLAN]
-    chosen = plan.choose(stage)
-    if not chosen:
-        return await handler(request)
-    injection = Injection(chosen, plan=plan, transport=transport)
+    injection = Injection(stage, plan=request.app[PLAN], transport=transport)
     instead = injection.before_answer()
     if instead is not None:
+        # What shapes the connection shapes this answer too, which is yet to be written.
+        injection.forget()
         return _answer_with(instead, transport)
     request[_INJECTION] = injection
     try:

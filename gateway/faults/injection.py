@@ -12,7 +12,7 @@ from gateway.faults.transport import FaultTransport
 from gateway.faults.vocabulary import KINDS, Do, Fault, Point, When
 from gateway.speech.pcm import Resampler, SampleAligner, to_pcm, to_samples
 from gateway.stages.outlet import AnswerEnded, BodyOutlet, Outgoing, Outlet
-from gateway.stats import Call
+from gateway.stats import Call, Stage
 
 _MESSAGES = frozenset(
     {
@@ -33,18 +33,21 @@ class Injection:
     """The faults of one connection.
 
     Args:
-        chosen: the faults and their randomness.
-        plan: told of connections that stay half open.
+        stage: what the connection serves.
+        plan: says which faults it gets, now and when another script comes into force.
         transport: the connection.
     """
 
-    def __init__(self, chosen: list[Chosen], *, plan: FaultPlan, transport: FaultTransport) -> None:
-        self._pending = list(chosen)
+    def __init__(self, stage: Stage, *, plan: FaultPlan, transport: FaultTransport) -> None:
+        self.stage = stage
+        self._pending = plan.choose(stage)
         self._plan = plan
         self._transport = transport
         self._outlet: FaultyOutlet | None = None
         self._call: Call | None = None
         self._failed = False
+        if stage != "llm":  # a request is over soon: a later script is for those that come later
+            plan.opened(self)
 
     def take(self, when: When) -> list[Chosen]:
         """Take out the faults of this moment that have no trigger."""
@@ -54,7 +57,16 @@ class Injection:
             if KINDS[item.fault.do].when is when and item.fault.at is None
         ]
         self._pending = [item for item in self._pending if item not in taken]
-        return taken
+        return [item for item in taken if not item.spent()]
+
+    def rearm(self, chosen: list[Chosen]) -> None:
+        """Take the faults of another script, which came into force while the connection is open."""
+        self._pending = list(chosen)
+        if self._outlet is None:
+            return  # not answered yet: the answer goes by the new script
+        self._transport.restore()
+        self.take(When.BEFORE_ANSWER)  # too late for these
+        self._outlet.rearm([*self.take(When.FROM_CONNECT), *self.take(When.ONCE_OPEN)])
 
     def before_answer(self) -> Fault | None:
         """Apply what acts before the answer; return the fault to answer with instead, if any."""
@@ -106,15 +118,23 @@ class Injection:
         self._call = call
         if self._failed:
             call.fail()
-        if not self._pending:
-            return outlet
         at_once = self.take(When.ONCE_OPEN)
-        self._outlet = FaultyOutlet(outlet, self, self._pending)
+        self._outlet = FaultyOutlet(outlet, self)
         await self._outlet.start(at_once)
         return self._outlet
 
+    @property
+    def pending(self) -> list[Chosen]:
+        """The faults that wait for their moment."""
+        return list(self._pending)
+
+    def forget(self) -> None:
+        """Have no part in later scripts any more."""
+        self._plan.closed(self)
+
     async def aclose(self) -> None:
         """End the connection's faults; a connection that is used again is sound again."""
+        self.forget()
         self._transport.restore()
         if self._outlet is not None:
             await self._outlet.aclose()
@@ -123,14 +143,20 @@ class Injection:
 class FaultyOutlet:
     """An outlet that misbehaves at the points that its faults name."""
 
-    def __init__(self, outlet: Outlet, injection: Injection, pending: list[Chosen]) -> None:
+    def __init__(self, outlet: Outlet, injection: Injection) -> None:
         self._outlet = outlet
         self._injection = injection
-        self._pending = pending
-        self._counts_received_bytes = any(item.fault.stage == "stt" for item in pending)
-        self._timers: list[asyncio.Task[None]] = []
+        self._counts_received_bytes = injection.stage == "stt"
+        self._timers: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()  # a timer must not send into the middle of a message
+        self._words = 0  # told on this connection so far
+        self._begin()
+
+    def _begin(self) -> None:
+        """Count from zero, with the faults that the connection has now."""
+        self._pending = self._injection.pending
         self._counts = {Point.BYTE: 0, Point.MESSAGE: 0, Point.WORD: 0}
+        self._words_before = self._words
         self._finals = 0
         self._halve_frames = False
         self._rate: tuple[Resampler, SampleAligner] | None = None
@@ -139,10 +165,27 @@ class FaultyOutlet:
         """Apply what is due at once and set the timers."""
         for item in at_once:
             await self._act(item)
+        self._set_timers()
+
+    def rearm(self, at_once: list[Chosen]) -> None:
+        """Forget the faults so far; apply what is due at once of the new ones, set their timers."""
+        for timer in self._timers:
+            timer.cancel()
+        self._begin()
+        for item in at_once:
+            self._later(item, 0.0)
+        self._set_timers()
+
+    def _set_timers(self) -> None:
         for item in list(self._pending):
             if item.fault.at is not None and item.fault.at.point is Point.MS:
                 self._pending.remove(item)
-                self._timers.append(asyncio.create_task(self._act_later(item), name="fault-timer"))
+                self._later(item, item.fault.at.count / 1000)
+
+    def _later(self, item: Chosen, seconds: float) -> None:
+        timer = asyncio.create_task(self._act_later(item, seconds), name="fault-timer")
+        self._timers.add(timer)
+        timer.add_done_callback(self._timers.discard)
 
     async def aclose(self) -> None:
         """Forget the timers."""
@@ -154,7 +197,8 @@ class FaultyOutlet:
         """Send one message, or what its faults make of it."""
         async with self._lock:
             self._counts[Point.MESSAGE] += 1
-            self._counts[Point.WORD] = max(self._counts[Point.WORD], message.words)
+            self._words = max(self._words, message.words)
+            self._counts[Point.WORD] = self._words - self._words_before
             for item in self._due(Point.MESSAGE, Point.WORD):
                 await self._act(item, message)
             message = self._reshaped(message)
@@ -185,14 +229,14 @@ class FaultyOutlet:
             and self._counts[item.fault.at.point] >= item.fault.at.count
         ]
         self._pending = [item for item in self._pending if item not in due]
-        return due
+        return [item for item in due if not item.spent()]
 
-    async def _act_later(self, item: Chosen) -> None:
-        assert item.fault.at is not None
-        await asyncio.sleep(item.fault.at.count / 1000)
+    async def _act_later(self, item: Chosen, seconds: float) -> None:
+        await asyncio.sleep(seconds)
         async with self._lock:
             try:
-                await self._act(item)
+                if not item.spent():
+                    await self._act(item)
             except (ConnectionError, AnswerEnded):
                 return  # the handler notices by itself
 
@@ -222,6 +266,7 @@ class FaultyOutlet:
             if item.fault.at is not None
             and item.fault.at.point is Point.BYTE
             and item.fault.at.count <= end
+            and not item.spent()
         ]
         return sorted(due, key=lambda item: item.fault.at.count if item.fault.at else 0)
 
@@ -304,6 +349,8 @@ class FaultyOutlet:
             number = fault.at.count if fault.at is not None else self._finals
             if KINDS[fault.do].when is not When.AT_FINALS or number != self._finals:
                 continue
+            if item.spent():
+                continue
             item.note_fired()
             if fault.do is Do.LATE_FINAL:
                 await asyncio.sleep(fault.number("ms") / 1000)
@@ -314,7 +361,7 @@ class FaultyOutlet:
 
     async def _maybe_half_a_call(self, message: Outgoing) -> None:
         for item in self._pending:
-            if item.fault.do is Do.HALF_TOOL_CALL:
+            if item.fault.do is Do.HALF_TOOL_CALL and not item.spent():
                 item.note_fired()
                 await self._outlet.send(message)
                 await self._end(code=0)

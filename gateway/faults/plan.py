@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from gateway.errors import ConfigError, ProtocolError
 from gateway.faults.transport import FaultTransport
@@ -33,10 +33,27 @@ class Chosen:
     chance: random.Random
     note_fired: Callable[[], None]
     """To be called when it acts."""
+    spent: Callable[[], bool]
+    """Whether it has acted as often as it may."""
+
+
+class Connection(Protocol):
+    """A connection that is open while scripts come and go."""
+
+    @property
+    def stage(self) -> Stage:
+        """What it serves."""
+
+    def rearm(self, chosen: list[Chosen]) -> None:
+        """Forget all faults and take these."""
 
 
 class FaultPlan:
-    """The faults of one gateway. Setting a script counts connections from one again."""
+    """The faults of one gateway.
+
+    Setting a script counts connections from one again, beginning with the sockets that are open, in
+    the order in which they were opened.
+    """
 
     def __init__(self, stats: Stats) -> None:
         self._stats = stats
@@ -45,6 +62,7 @@ class FaultPlan:
         self._connections: Counter[Stage] = Counter()
         self._fired: Counter[int] = Counter()  # by place in the script
         self._transports: set[FaultTransport] = set()
+        self._open: dict[Connection, None] = {}  # a set that keeps the order
 
     @property
     def seed(self) -> int:
@@ -77,6 +95,16 @@ class FaultPlan:
         if script.faults:
             # The seed is what makes a run that went wrong repeatable.
             logger.info("fault script: %d faults, seed %d", len(script.faults), self._seed)
+        for connection in list(self._open):
+            connection.rearm(self.choose(connection.stage))
+
+    def opened(self, connection: Connection) -> None:
+        """Remember a connection, which a later script can hit as well."""
+        self._open[connection] = None
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._open.pop(connection, None)
 
     def clear(self) -> None:
         """Take all faults out of force; half-open connections end."""
@@ -86,6 +114,8 @@ class FaultPlan:
         for transport in self._transports:
             transport.thaw()
         self._transports.clear()
+        for connection in list(self._open):
+            connection.rearm([])
 
     def choose(self, stage: Stage) -> list[Chosen]:
         """Count a new connection and return the faults meant for it."""
@@ -103,7 +133,8 @@ class FaultPlan:
             if chance.random() < fault.probability:
                 # The counter of this script: a later one starts anew while this connection goes on.
                 note = partial(self._note_fired, self._fired, place, stage)
-                chosen.append(Chosen(fault, chance, note))
+                spent = partial(_is_spent, self._fired, place, fault.limit)
+                chosen.append(Chosen(fault, chance, note, spent))
         return chosen
 
     def _note_fired(self, fired: Counter[int], place: int, stage: Stage) -> None:
@@ -128,6 +159,10 @@ class FaultPlan:
                 for place, fault in enumerate(self._script.faults)
             ],
         }
+
+
+def _is_spent(fired: Counter[int], place: int, limit: int | None) -> bool:
+    return limit is not None and fired[place] >= limit
 
 
 def parse_script(data: bytes) -> Script:

@@ -188,6 +188,8 @@ class Fault:
     at: Trigger | None = None
     probability: float = 1.0
     """Chance that a matching connection gets the fault."""
+    limit: int | None = None
+    """How often it acts in all; None is without end."""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def number(self, name: str) -> int:
@@ -211,6 +213,8 @@ class Fault:
             result["at"] = {self.at.point.value: self.at.count}
         if self.probability < 1:
             result["probability"] = self.probability
+        if self.limit is not None:
+            result["limit"] = self.limit
         return result | dict(self.parameters)
 
 
@@ -277,6 +281,10 @@ def _probability(value: JsonValue) -> float:
     return float(value)
 
 
+def _limit(value: JsonValue) -> int | None:
+    return None if value is None else _whole(value, "limit", least=1, most=_MAX_CONNECTION)
+
+
 def _stage(value: JsonValue) -> Stage:
     for stage in ("stt", "llm", "tts"):
         if value == stage:
@@ -313,6 +321,7 @@ def decode_fault(value: JsonValue) -> Fault:
         connections=connections,
         at=at,
         probability=_probability(values.pop("probability", 1.0)),
+        limit=_limit(values.pop("limit", None)),
         parameters=MappingProxyType(_parameters(do, values)),
     )
 

@@ -604,6 +604,36 @@ async def test_chance_is_seeded() -> None:
     assert await run(8) != first
 
 
+async def test_a_script_reaches_sockets_that_are_open() -> None:
+    async with _serving() as (gateway, http), http.ws_connect(gateway.url + TTS) as ws:
+        await _speak(ws, "one two.")
+        assert await _messages(ws)
+        gateway.faults.set([_fault("tts", "close", connection=1, at={"word": 3}, code=4000)])
+        await _speak(ws, "three four five six.")
+        await _messages(ws)
+        assert ws.close_code == 4000
+        assert gateway.faults.fired("close") == 1
+
+
+async def test_a_script_out_of_force_leaves_open_sockets_alone() -> None:
+    faulty = _serving(_fault("tts", "close", at={"word": 1}))
+    async with faulty as (gateway, http), http.ws_connect(gateway.url + TTS) as ws:
+        gateway.faults.clear()
+        text = "one two three four."
+        await _speak(ws, text)
+        assert sum(map(len, await _messages(ws))) == len(text) * CHAR_BYTES
+
+
+async def test_a_limit_is_for_all_connections_together() -> None:
+    async with _serving(_fault("llm", "http_status", limit=2)) as (gateway, http):
+        seen = []
+        for _ in range(4):
+            async with http.post(gateway.url + "/chat/completions", json=_chat()) as answer:
+                seen.append(answer.status)
+        assert seen == [503, 503, 200, 200]
+        assert gateway.faults.fired("http_status") == 2
+
+
 async def test_setting_a_script_counts_anew() -> None:
     async with _serving(_fault("llm", "http_status", connection=1)) as (gateway, http):
         for status in (503, 200):
