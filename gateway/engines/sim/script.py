@@ -105,7 +105,7 @@ def _words(item: JsonObject, *, word_ms: float) -> tuple[ScriptedWord, ...]:
             ScriptedWord(text=word, end_ms=(index + 1) * word_ms)
             for index, word in enumerate(text.split())
         )
-    if not isinstance(words, list) or not words or text is not None:
+    if not isinstance(words, list) or text is not None:
         raise ProtocolError("each utterance needs either a 'text' or a list of 'words'")
     result = []
     for word in words:

@@ -23,7 +23,7 @@ from gateway.wire.aigateway import SttOptions, Transcript, Word
 _BLOCK_SAMPLES = STT_SAMPLE_RATE_HZ // 100
 """Resolution of the energy detector: 10 ms."""
 _BLOCK_BYTES = _BLOCK_SAMPLES * BYTES_PER_SAMPLE
-_SPEECH_RMS = 0.006
+SPEECH_RMS = 0.006
 """Loudness that counts as speech (-44 dBFS): above codec noise, below quiet speech."""
 _EVENT_QUEUE_SIZE = 64
 _UNSEEN_S = 0.06
@@ -111,7 +111,7 @@ class SimSttSession:
         self._unseen = self._unseen[cut:]
         for loudness in np.sqrt(np.mean(samples**2, axis=1)):
             self._blocks += 1
-            await self._take_block(is_sound=bool(loudness >= _SPEECH_RMS))
+            await self._take_block(is_sound=bool(loudness >= SPEECH_RMS))
         now = asyncio.get_running_loop().time()
         self._clock_s = min(self._clock_s, now - self.audio_s)
         self._wake.set()
@@ -215,6 +215,8 @@ class SimSttSession:
             text = utterance.text_at(1000 * (self.audio_s - onset_s))
         self._onset_s = None
         if not text:
+            if not utterance.words:
+                self._place.take()  # a noise: it is over, and there is nothing to tell of it
             return
         self._place.take()
         words = [
