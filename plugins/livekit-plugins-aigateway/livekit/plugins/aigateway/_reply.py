@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from livekit.agents import APIError
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
 from livekit.plugins.gatewaykit.errors import NoAudioError, ProtocolError, StalledError, exhausted
+from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
 from livekit.plugins.gatewaykit.pool import Lease, SparePool
 from livekit.plugins.gatewaykit.retry import Backoff, is_retryable
 from livekit.plugins.gatewaykit.script import Script, SpeakingPace, spoken_letters
@@ -61,6 +62,7 @@ class Reply:
         pool: Where sockets come from.
         pace: The voice's pace; learns from this reply.
         stats: Counters of the ``TTS``.
+        faults: Notes the faults that it meets.
         events: Callbacks.
         connect_s: Longest wait for a socket, in seconds.
     """
@@ -73,6 +75,7 @@ class Reply:
         pool: SparePool,
         pace: SpeakingPace,
         stats: TTSStats,
+        faults: FaultLog,
         events: ReplyEvents,
         connect_s: float,
     ) -> None:
@@ -81,6 +84,7 @@ class Reply:
         self._pool = pool
         self._pace = pace
         self._stats = stats
+        self._faults = faults
         self._events = events
         self._connect_s = connect_s
         self._backoff = Backoff()
@@ -149,6 +153,9 @@ class Reply:
             )
             if progress.audio_s == 0.0 and progress.letters:
                 raise NoAudioError()
+        except APIError as exc:
+            self._faults.note_error(exc)
+            raise
         finally:
             # whether it was cut short, cancelled or complete: nothing that may still arrive on this
             # socket can be told from the next reply
@@ -194,6 +201,7 @@ class Reply:
                     bad_frames = 0
                 except ProtocolError:
                     self._stats.bad_frames += 1
+                    self._faults.note(FaultKind.BAD_FRAME)
                     bad_frames += 1
                     if bad_frames >= self._options.limits.bad_frames_in_a_row:
                         raise

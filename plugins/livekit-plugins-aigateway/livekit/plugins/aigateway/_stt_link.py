@@ -11,6 +11,7 @@ from enum import Enum, auto
 from livekit.agents import stt
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
 from livekit.plugins.gatewaykit.errors import ProtocolError, StalledError
+from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
 from livekit.plugins.gatewaykit.tasks import run_beside
 from livekit.plugins.gatewaykit.websocket import Closed, Socket
 
@@ -76,6 +77,7 @@ class Link:
         transcriber: The stream's memory of what was heard.
         watchdog: The stream's patience.
         stats: Counters of the ``STT``.
+        faults: Notes the faults that it survives; what ends it is raised.
         emit: Takes the speech events.
         wants_rotation: Whether the connection should end at the next pause.
     """
@@ -89,6 +91,7 @@ class Link:
         transcriber: Transcriber,
         watchdog: Watchdog,
         stats: STTStats,
+        faults: FaultLog,
         emit: Callable[[list[stt.SpeechEvent]], None],
         wants_rotation: Callable[[], bool],
     ) -> None:
@@ -99,6 +102,7 @@ class Link:
         self._transcriber = transcriber
         self._watchdog = watchdog
         self._stats = stats
+        self._faults = faults
         self._emit = emit
         self._wants_rotation = wants_rotation
         now = time.monotonic()
@@ -212,6 +216,7 @@ class Link:
             decoded = decode(message, self._options.limits)
         except ProtocolError:
             self._stats.bad_frames += 1
+            self._faults.note(FaultKind.BAD_FRAME)
             self._bad_frames += 1
             if self._bad_frames >= self._options.limits.bad_frames_in_a_row:
                 raise

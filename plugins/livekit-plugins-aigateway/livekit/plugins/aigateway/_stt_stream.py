@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 from livekit.plugins.gatewaykit.errors import exhausted
+from livekit.plugins.gatewaykit.faults import FaultKind
 from livekit.plugins.gatewaykit.retry import (
     Backoff,
     JitteredConnectOptions,
@@ -37,7 +38,6 @@ from ._feed import AudioFeed
 from ._options import STTOptions
 from ._stt_link import Ended, Link, Watchdog
 from ._transcriber import Transcriber
-from .log import logger
 
 if TYPE_CHECKING:
     from .stt import STT
@@ -69,7 +69,9 @@ class SpeechStream(stt.RecognizeStream):
         self._feed = AudioFeed(
             sample_rate=opts.sample_rate, ring_s=opts.replay.ring_s, detector=detector
         )
-        self._transcriber = Transcriber(options=opts, feed=self._feed, stats=stt.stats)
+        self._transcriber = Transcriber(
+            options=opts, feed=self._feed, stats=stt.stats, faults=stt.faults
+        )
         patience_s = opts.timeouts.silence_watchdog_s
         self._watchdog = Watchdog(initial_s=patience_s, patience_s=patience_s)
         self._link: Link | None = None
@@ -127,6 +129,7 @@ class SpeechStream(stt.RecognizeStream):
             try:
                 ended = await self._serve(socket)
             except APIError as exc:
+                self._aigateway.faults.note_error(exc)
                 self._feed.begin_outage()
                 if time.monotonic() - opened_at > self._conn_options.timeout:
                     self._losses = 0  # it had worked for a while, as the framework counts it
@@ -162,6 +165,7 @@ class SpeechStream(stt.RecognizeStream):
             transcriber=self._transcriber,
             watchdog=self._watchdog,
             stats=self._aigateway.stats,
+            faults=self._aigateway.faults,
             emit=self._send_events,
             wants_rotation=lambda: self._next_opts is not None,
         )
@@ -192,10 +196,7 @@ class SpeechStream(stt.RecognizeStream):
         lost_s = self._feed.runs.voiced_between(lost_from, lost_to) / rate
         if lost_s > 0:
             stats.dropped_s += lost_s
-            logger.warning(
-                "aigateway stt: the outage outlasted the replay ring, speech was lost",
-                extra={"lost_seconds": round(lost_s, 2), "ring_seconds": self._opts.replay.ring_s},
-            )
+            self._aigateway.faults.note(FaultKind.SPEECH_LOST)
             self._aigateway.emit("speech_lost", lost_s)
 
     async def _reconnect(self, error: APIError) -> Socket:
@@ -206,10 +207,6 @@ class SpeechStream(stt.RecognizeStream):
         if self._losses >= budget:
             raise exhausted(error, f"lost {self._losses + 1} times without a final") from None
         self._emit_error(error, recoverable=True)
-        logger.warning(
-            "aigateway stt: connection lost, reconnecting",
-            extra={"error": str(error), "losses": self._losses + 1},
-        )
         if self._losses > 0:  # the first time, the caller is waiting and nothing suggests trouble
             await asyncio.sleep(self._backoff.delay_s(self._losses))
         self._losses += 1

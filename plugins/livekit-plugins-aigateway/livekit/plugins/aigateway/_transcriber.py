@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from livekit.agents import stt
 from livekit.agents.language import LanguageCode
 from livekit.agents.types import NOT_GIVEN, TimedString
+from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
 
 from ._codec.stt import SpeechStarted, STTMessage, Transcript, UtteranceEnd
 from ._feed import AudioFeed
@@ -42,15 +43,19 @@ class Transcriber:
         options: The stream's options.
         feed: The stream's audio.
         stats: Counters of the ``STT``.
+        faults: Notes finals that are missing or come twice.
     """
 
-    def __init__(self, *, options: STTOptions, feed: AudioFeed, stats: STTStats) -> None:
+    def __init__(
+        self, *, options: STTOptions, feed: AudioFeed, stats: STTStats, faults: FaultLog
+    ) -> None:
         self.origin_s = 0.0
         """What the framework adds to the stream's times (see ``start_time_offset``)."""
         self.request_id = ""
         self._language = options.language
         self._feed = feed
         self._stats = stats
+        self._faults = faults
         self._utterance = Utterance(
             policy=options.preflight, more_within_s=options.timeouts.end_of_speech_s
         )
@@ -106,6 +111,8 @@ class Transcriber:
         """The last events of the stream."""
         promoted, events = self._utterance.on_input_exhausted()
         self._stats.promoted_interims += promoted
+        if promoted:
+            self._faults.note(FaultKind.MISSING_FINAL)
         return self._to_events(events, None)
 
     def _on_transcript(
@@ -119,6 +126,7 @@ class Transcriber:
             timed_and_old = transcript.end_s is not None and end <= ring.covered
             if timed_and_old or self._repeats(transcript):
                 self._stats.duplicate_finals += 1
+                self._faults.note(FaultKind.REPEATED_FINAL)
                 return []
         self._segment = (max(start, self._last_end), max(end, self._last_end))
         events = self._to_events(self._utterance.on_transcript(transcript, time.monotonic()), sent)

@@ -15,6 +15,7 @@ from livekit.agents.language import LanguageCode
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import AudioBuffer, is_given
 from livekit.plugins.gatewaykit.errors import ProtocolError, from_status, from_transport
+from livekit.plugins.gatewaykit.faults import FaultLog
 from livekit.plugins.gatewaykit.limits import Limits
 from livekit.plugins.gatewaykit.pool import Lease, SparePool
 from livekit.plugins.gatewaykit.url import http_url, resolve_api_key, resolve_base_url
@@ -123,6 +124,8 @@ class STT(stt.STT[Literal["speech_lost"]]):
             replay=replay,
         )
         self.stats = STTStats()
+        self.faults = FaultLog(stage="stt", provider=self.provider)
+        """The faults that streams have met, healed ones included."""
         self._user_keyterms = tuple(keyterms)
         self._session_keyterms: tuple[str, ...] = ()
         self._vad = vad
@@ -241,13 +244,17 @@ class STT(stt.STT[Literal["speech_lost"]]):
             stream.update_options(changes)
 
     async def _connect(self, opts: STTOptions, timeout_s: float) -> Socket:
-        socket = await Socket.connect(
-            self._ensure_session(),
-            opts.stream_url(),
-            headers=opts.headers,
-            timeout_s=timeout_s,
-            options=opts.socket_options(),
-        )
+        try:
+            socket = await Socket.connect(
+                self._ensure_session(),
+                opts.stream_url(),
+                headers=opts.headers,
+                timeout_s=timeout_s,
+                options=opts.socket_options(),
+            )
+        except APIError as exc:
+            self.faults.note_error(exc)
+            raise
         self.stats.connections += 1
         return socket
 
@@ -278,6 +285,7 @@ class STT(stt.STT[Literal["speech_lost"]]):
                 text = decode_batch(await _read_text(response, opts.limits), opts.limits)
         except (aiohttp.ClientError, OSError, ValueError, APIError) as exc:
             error = from_transport(exc, what="transcription")
+            self.faults.note_error(error)
         else:
             data = stt.SpeechData(language=opts.language, text=text.strip())
             return stt.SpeechEvent(

@@ -12,6 +12,7 @@ from livekit.agents import APIConnectOptions, APIError, tokenize, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.plugins.gatewaykit.clauses import ClauseTokenizer
+from livekit.plugins.gatewaykit.faults import FaultLog
 from livekit.plugins.gatewaykit.limits import Limits
 from livekit.plugins.gatewaykit.pool import Lease, SparePool
 from livekit.plugins.gatewaykit.retry import JitteredConnectOptions
@@ -24,7 +25,6 @@ from ._limits import TTSTimeouts
 from ._options import ACCOUNT, TTSOptions
 from ._reply import Reply, ReplyEvents
 from ._stats import TTSStats
-from .log import logger
 from .models import EndOfInput, TTSModels, TTSVoices
 
 _NUM_CHANNELS = 1
@@ -91,6 +91,8 @@ class TTS(tts.TTS[Never]):
             limits=limits,
         )
         self.stats = TTSStats()
+        self.faults = FaultLog(stage="tts", provider=self.provider)
+        """The faults that replies and spares have met, healed ones included."""
         self._tokenizer = tokenizer if is_given(tokenizer) else ClauseTokenizer()
         self._pace = SpeakingPace()
         self._session = http_session
@@ -165,6 +167,7 @@ class TTS(tts.TTS[Never]):
             pool=self._pool,
             pace=self._pace,
             stats=self.stats,
+            faults=self.faults,
             events=events,
             connect_s=connect_s,
         )
@@ -174,24 +177,25 @@ class TTS(tts.TTS[Never]):
         return Script(max_clause_chars=self._opts.limits.clause_chars)
 
     def _on_resume(self, error: APIError) -> None:
-        """A reply goes on over another socket: one recoverable error event, one log line."""
+        """A reply goes on over another socket: one recoverable error event."""
         self.emit(
             "error",
             tts.TTSError(timestamp=time.time(), label=self._label, error=error, recoverable=True),
         )
-        logger.warning(
-            "aigateway tts: connection lost mid-reply, resuming", extra={"error": str(error)}
-        )
 
     async def _connect(self, timeout_s: float) -> Socket:
         opts = self._opts
-        socket = await Socket.connect(
-            self._ensure_session(),
-            opts.stream_url(),
-            headers=opts.headers,
-            timeout_s=timeout_s,
-            options=opts.socket_options(),
-        )
+        try:
+            socket = await Socket.connect(
+                self._ensure_session(),
+                opts.stream_url(),
+                headers=opts.headers,
+                timeout_s=timeout_s,
+                options=opts.socket_options(),
+            )
+        except APIError as exc:
+            self.faults.note_error(exc)
+            raise
         self.stats.connections += 1
         return socket
 

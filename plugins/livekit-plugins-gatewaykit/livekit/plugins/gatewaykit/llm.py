@@ -34,6 +34,7 @@ from livekit.plugins.openai.llm import LLMStream as OpenAILLMStream
 from openai.types.chat.chat_completion_chunk import Choice
 
 from .errors import ProtocolError, from_status
+from .faults import FaultKind, FaultLog
 from .limits import LLMTimeouts
 from .retry import JitteredConnectOptions
 from .url import Account, resolve_api_key, resolve_base_url
@@ -133,6 +134,8 @@ class GatewayLLM(OpenAILLM):
             _strict_tool_schema=strict_tool_schema,
         )
         self.stats = LLMStats()
+        self.faults = FaultLog(stage="llm", provider=account.name)
+        """The faults that requests have met, healed ones included."""
         self._account = account
         self._timeouts = timeouts
 
@@ -237,15 +240,21 @@ class LLMStream(OpenAILLMStream):
         try:
             await self._run_bounded()
         except APIError as exc:
+            cut_short = isinstance(exc.__cause__, ProtocolError) or self._answered
             error = await self._judge(exc)
         else:
             if self._finished:
                 return
             # a connection that ends cleanly in the middle of an answer is no answer
-            owner.stats.truncated += 1
+            cut_short = True
             error = ProtocolError(
                 "the completion ended without a finish reason", retryable=not self._answered
             )
+        if cut_short:
+            owner.stats.truncated += 1
+            owner.faults.note(FaultKind.TRUNCATED)
+        else:
+            owner.faults.note_error(error)
         raise error from None
 
     @property
@@ -303,8 +312,6 @@ class LLMStream(OpenAILLMStream):
             return APITimeoutError("gateway completion timed out", retryable=retryable)
         if isinstance(error, APIConnectionError):
             cause = error.__cause__
-            if isinstance(cause, ProtocolError):
-                self._owner.stats.truncated += 1
             name = type(cause).__name__ if cause is not None else "unknown"
             final = _is_tls_error(cause)
             return APIConnectionError(
