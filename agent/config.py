@@ -127,6 +127,10 @@ class Settings(BaseSettings):
     """Time that calls in progress get to finish after SIGTERM."""
     health_port: int = Field(8081, ge=0, le=65535, alias="AGENT_HEALTH_PORT")
     """Port of the worker's health page under `start`; 0: any free one."""
+    metrics_port: int = Field(0, ge=0, le=65535, alias="AGENT_METRICS_PORT")
+    """Port of the Prometheus page; 0: none."""
+    metrics_path: Path = Field(Path(".parley/metrics"), alias="AGENT_METRICS")
+    """Folder through which job processes hand their metrics to that page; emptied at the start."""
     turn: TurnSettings = Field(default_factory=TurnSettings)
     guard: GuardSettings = Field(default_factory=GuardSettings)
 

@@ -10,6 +10,7 @@ from livekit.plugins import aigateway, deepgram, elevenlabs, openai
 from pydantic import SecretStr
 
 from .config import ConfigError, Settings
+from .observe import metrics
 from .routes import Route
 
 _T = TypeVar("_T")
@@ -47,6 +48,7 @@ def build_tts(settings: Settings) -> tts.TTS[Any]:
 
 
 def _chained(chain: Sequence[_T], fallback: Callable[[list[_T]], _T]) -> _T:
+    metrics.watch_faults(chain)
     return chain[0] if len(chain) == 1 else fallback(list(chain))
 
 

@@ -23,6 +23,7 @@ from livekit.agents.worker import ServerEnvOption
 
 from .assistant import Assistant, CallState
 from .config import Settings, load_settings, require_keys
+from .observe import metrics
 from .providers import build_llm, build_stt, build_tts
 from .speech.phrases import PhraseCache
 from .tools.store import Store
@@ -55,6 +56,8 @@ def build_server(settings: Settings) -> AgentServer:
         drain_timeout=settings.drain_timeout_s,
         port=ServerEnvOption(dev_default=0, prod_default=settings.health_port),
         load_fnc=_call_load(settings.max_calls) if settings.max_calls else None,
+        prometheus_port=settings.metrics_port or None,
+        prometheus_multiproc_dir=str(settings.metrics_path) if settings.metrics_port else None,
     )
     server.rtc_session(agent_name=settings.agent_name)(run_call)
     return server
@@ -129,8 +132,11 @@ def _close_room_after(session: AgentSession[CallState], ctx: JobContext) -> None
 
     def on_close(event: CloseEvent) -> None:
         logger.info("call ended", extra={"reason": event.reason.value})
+        metrics.CALLS_OPEN.dec()
+        metrics.CALLS.labels(event.reason.value).inc()
         if event.reason in (CloseReason.USER_INITIATED, CloseReason.ERROR):
             ctx.add_shutdown_callback(delete_room)
         ctx.shutdown(reason=event.reason.value)
 
+    metrics.CALLS_OPEN.inc()
     session.on("close", on_close)

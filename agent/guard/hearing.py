@@ -13,6 +13,7 @@ from livekit.agents import AgentSession, ErrorEvent, UserInputTranscribedEvent, 
 from livekit.agents.voice import SpeechHandle
 
 from ..config import GuardSettings
+from ..observe.events import GuardAction, guard_acted
 from .reply import ReplyGuard
 
 logger = logging.getLogger("parley.guard")
@@ -85,9 +86,11 @@ class HearingGuard:
     def _ask_again(self) -> None:
         if self._clock() - self._said_at >= _SAID_AGAIN_AFTER_S:
             self._said_at = self._clock()
+            guard_acted(GuardAction.CANNOT_HEAR, stage="stt")
             self._asking = self._say(self._settings.cannot_hear)
 
     async def _give_up(self) -> None:
+        guard_acted(GuardAction.GIVE_UP, stage="stt")
         speech = self._say(self._settings.give_up)
         try:
             async with asyncio.timeout(_GIVE_UP_TIMEOUT_S):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import TypeVar
 
@@ -11,11 +10,10 @@ from livekit import rtc
 from livekit.agents import APIError, FlushSentinel, llm
 
 from ..config import GuardSettings
+from ..observe.events import GuardAction, guard_acted
 from ..speech.phrases import PhraseCache, recorded_apology
 from .breaker import CircuitBreaker
 from .deadline import Lapse, LapseKind, TurnClock, guarded
-
-logger = logging.getLogger("parley.guard")
 
 _T = TypeVar("_T")
 _Chunk = llm.ChatChunk | str | FlushSentinel
@@ -61,12 +59,12 @@ class ReplyGuard:
             if not isinstance(chunk, Lapse):
                 yield chunk
             elif chunk.kind is LapseKind.SLOW:
-                logger.info("filler", extra={"stage": "llm"})
+                guard_acted(GuardAction.FILLER, stage="llm")
                 yield self._settings.filler
                 yield FlushSentinel()  # said now, not when the sentence after it is complete
             elif chunk.kind is LapseKind.BROKE_OFF:
                 self._count_failure()
-                logger.warning("reply broke off", extra=_described("llm", chunk.error))
+                guard_acted(GuardAction.BROKE_OFF, stage="llm", error=chunk.error)
                 yield f" … {self._settings.broke_off}"
             else:
                 yield self._fail("llm", chunk.error)
@@ -118,7 +116,8 @@ class ReplyGuard:
 
     def _fail(self, stage: str, error: APIError | None) -> str:
         self._count_failure()
-        logger.warning("apology", extra=_described(stage, error))
+        action = GuardAction.GIVE_UP if self.exhausted else GuardAction.APOLOGY
+        guard_acted(action, stage=stage, error=error)
         return self._settings.give_up if self.exhausted else self._settings.apology
 
     def _count_failure(self) -> None:
@@ -172,12 +171,3 @@ async def _chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
     yield first
     async for piece in rest:
         yield piece
-
-
-def _described(stage: str, error: APIError | None) -> dict[str, object]:
-    """What may be logged of a failure: never its message, which may quote what was said."""
-    return {
-        "stage": stage,
-        "error": type(error).__name__ if error else "breaker open",
-        "status": getattr(error, "status_code", None),
-    }

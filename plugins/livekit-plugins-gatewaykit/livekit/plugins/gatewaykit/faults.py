@@ -110,8 +110,9 @@ class FaultLog:
     def __init__(self, *, stage: Stage, provider: str) -> None:
         self.counts = Counter[FaultKind]()
         """How often each kind was met. Counts only ever grow."""
+        self.provider = provider
+        """Whose gateway is asked."""
         self._stage: Stage = stage
-        self._provider = provider
         self._listeners: list[Callable[[Fault], None]] = []
 
     def subscribe(self, listener: Callable[[Fault], None]) -> None:
@@ -121,7 +122,7 @@ class FaultLog:
     def note(self, kind: FaultKind, *, status: int | None = None) -> None:
         """Note a fault."""
         self.counts[kind] += 1
-        extra = {"stage": self._stage, "fault": kind.value, "provider": self._provider}
+        extra = {"stage": self._stage, "fault": kind.value, "provider": self.provider}
         logger.warning("fault", extra=extra if status is None else {**extra, "status": status})
         for listener in self._listeners:
             listener(Fault(stage=self._stage, kind=kind, status=status))

@@ -1,0 +1,37 @@
+"""What the guards did for a caller whose call was in trouble: one log event, one count each."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+
+from livekit.agents import APIError
+
+from .metrics import GUARD
+
+logger = logging.getLogger("parley.guard")
+
+
+class GuardAction(StrEnum):
+    """What was done; the value is the metric's label and the log event's name."""
+
+    FILLER = "filler"
+    """The caller was told that it takes a moment."""
+    APOLOGY = "apology"
+    """The turn was given up, and the caller was told so."""
+    BROKE_OFF = "broke_off"
+    """A reply that ended in the middle was closed with a sentence that says so."""
+    CANNOT_HEAR = "cannot_hear"
+    """The caller was told that it is not heard."""
+    GIVE_UP = "give_up"
+    """The agent said goodbye, because nothing works."""
+
+
+def guard_acted(action: GuardAction, *, stage: str, error: APIError | None = None) -> None:
+    """Note it. Of the error only its class and status: its message may quote what was said."""
+    GUARD.labels(action.value, stage).inc()
+    level = logging.INFO if action is GuardAction.FILLER else logging.WARNING
+    extra: dict[str, object] = {"stage": stage}
+    if error is not None:
+        extra |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
+    logger.log(level, action.value, extra=extra)
