@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
 import warnings
 from enum import StrEnum
@@ -110,6 +112,18 @@ def _require_sound() -> None:
 def connect() -> None:
     """Join one room at once: `connect --room NAME`."""
     _run_worker()
+
+
+@app.command("web")
+def web(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8788,
+) -> None:
+    """Serve the page to talk from, and its tokens. Settings: AGENT_WEB_… in .env.example."""
+    from .web.server import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    asyncio.run(serve(load_settings(), host=host, port=port))
 
 
 if find_spec("caller"):  # a production worker is installed without it

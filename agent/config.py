@@ -80,6 +80,31 @@ class GuardSettings(BaseSettings):
         return [self.filler, self.apology, self.broke_off, self.cannot_hear, self.give_up]
 
 
+class WebSettings(BaseSettings):
+    """The token endpoint of `python agent.py web`."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENT_WEB_", env_file=".env", extra="ignore")
+
+    livekit_url: str = ""
+    """The media server as browsers reach it; empty: `LIVEKIT_URL`."""
+    token_ttl_s: int = Field(600, ge=30, le=600)
+    """Time to join with a token, in seconds; the server renews it for those who are in."""
+    resume_ttl_s: int = Field(1800, ge=30, le=86400)
+    """Time for which a page that was reloaded may come back to its room, in seconds."""
+    tokens_per_minute: int = Field(10, ge=1, le=10_000)
+    """Tokens an address can get in a minute."""
+    max_body_bytes: int = Field(4096, ge=256, le=1_048_576)
+    allowed_origins: str = ""
+    """Sites whose pages may embed the widget, comma-separated, as in https://shop.example."""
+    behind_proxy: bool = False
+    """Whether a reverse proxy of ours adds the caller's address to X-Forwarded-For."""
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """`allowed_origins`, one by one."""
+        return frozenset(o.strip().rstrip("/") for o in self.allowed_origins.split(",") if o)
+
+
 class Settings(BaseSettings):
     """All settings of a worker. See `.env.example` for the same list with comments."""
 
@@ -131,7 +156,16 @@ class Settings(BaseSettings):
     """Port of the Prometheus page; 0: none."""
     metrics_path: Path = Field(Path(".parley/metrics"), alias="AGENT_METRICS")
     """Folder through which job processes hand their metrics to that page; emptied at the start."""
+    caller_return_s: float = Field(20.0, ge=1, le=300, alias="AGENT_CALLER_RETURN_S")
+    """Time that the agent waits for a page that lost its connection or was reloaded, in seconds."""
+    welcome_back: str = Field("I am still here. Please go on.", alias="AGENT_WELCOME_BACK")
+    """Said to a caller who came back; empty: nothing."""
+    text_max_chars: int = Field(2000, ge=1, le=100_000, alias="AGENT_TEXT_MAX_CHARS")
+    """Characters of a typed message; the rest is cut off."""
+    prices: dict[str, float] = Field(default_factory=dict, alias="AGENT_PRICES")
+    """What models cost, as JSON; see `agent.observe.cost`."""
     turn: TurnSettings = Field(default_factory=TurnSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     guard: GuardSettings = Field(default_factory=GuardSettings)
 
     @property
@@ -148,6 +182,11 @@ class Settings(BaseSettings):
     def tts_routes(self) -> list[Route]:
         """The text-to-speech chain, primary first."""
         return parse_chain(self.tts)
+
+    @property
+    def browser_livekit_url(self) -> str:
+        """The media server's address for browsers."""
+        return self.web.livekit_url or self.livekit_url
 
     def has_gateway_account(self) -> bool:
         """Whether a key of the real gateway is set."""

@@ -1,0 +1,1 @@
+"""What a browser needs: the page, and a token for one call."""
