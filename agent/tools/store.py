@@ -74,20 +74,21 @@ class Store:
             db.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", _DEMO_EVENTS)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, writes: bool = True) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)) as db:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode = WAL")
             with db:
                 # Taking the write lock first: two workers with the same key must queue, not race.
-                db.execute("BEGIN IMMEDIATE")
+                # Readers see one state of the file and wait for nobody.
+                db.execute("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
                 yield db
 
     async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run a query in a worker thread."""
+        """Run a query in a worker thread; it waits for no writer."""
 
         def run() -> _T:
-            with self._transaction() as db:
+            with self._transaction(writes=False) as db:
                 return query(db)
 
         return await asyncio.to_thread(run)

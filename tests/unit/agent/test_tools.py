@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ async def test_calendar(store: Store) -> None:
         "Tomorrow you have a dentist appointment at ten and lunch with Sam at one."
     )
     assert "error" in await check_calendar(store, day="someday", today=SATURDAY)
+
+
+async def test_reading_does_not_queue_behind_a_writer(store: Store) -> None:
+    with closing(sqlite3.connect(store._path)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        result = await asyncio.wait_for(lookup_order(store, email=PETER), 2.0)
+    assert result["order"] == 4812
 
 
 async def test_books_a_flight_once(store: Store) -> None:

@@ -188,8 +188,8 @@ def test_too_little_audio_is_a_stall_and_not_an_end() -> None:
     p.on_text(40, 0.0)  # 2 s expected
     p.on_input_ended()
     audio(p, 0.5, 0.2)
-    assert p.verdict(1.1) is Verdict.WAIT
-    assert p.verdict(1.2) is Verdict.STALLED
+    assert p.verdict(1.6) is Verdict.WAIT
+    assert p.verdict(1.71) is Verdict.STALLED
 
 
 def test_a_stall_is_not_declared_while_there_is_audio_to_play() -> None:
@@ -197,8 +197,18 @@ def test_a_stall_is_not_declared_while_there_is_audio_to_play() -> None:
     p.on_text(200, 0.0)  # 10 s expected
     p.on_input_ended()
     audio(p, 5.0, 0.2)
-    assert p.verdict(4.6) is Verdict.WAIT
-    assert p.verdict(4.71) is Verdict.STALLED
+    assert p.verdict(6.1) is Verdict.WAIT
+    assert p.verdict(6.21) is Verdict.STALLED
+
+
+def test_a_late_answer_to_a_later_text_is_no_stall_while_there_is_audio_to_play() -> None:
+    p = progress()
+    p.on_text(100, 0.0)
+    audio(p, 5.0, 0.2)
+    p.on_text(20, 0.3)
+    p.on_input_ended()
+    assert p.verdict(6.1) is Verdict.WAIT
+    assert p.verdict(6.21) is Verdict.STALLED
 
 
 def test_doubtful_audio_is_given_more_time_and_none_once_the_pace_is_known() -> None:

@@ -20,8 +20,6 @@ _PLAUSIBLE_SHARE_KNOWN = 0.75
 """The same once the pace of the voice is known; texts still differ by a tenth or two."""
 _COMPLETE_SHARE = 0.9
 """More of it than this means that the short quiet is enough."""
-_RESUME_LEAD_S = 0.5
-"""Go on elsewhere this long before the caller would hear nothing: about a first-audio time."""
 
 
 class Verdict(Enum):
@@ -50,7 +48,6 @@ class Progress:
     _bytes_at_text: int = 0
     _first_text_at: float = 0.0
     _last_text_at: float = 0.0
-    _last_audio_at: float = 0.0
     _plays_until: float = 0.0
 
     @property
@@ -87,7 +84,6 @@ class Progress:
     def on_audio(self, count: int, now_s: float) -> None:
         """``count`` bytes of audio arrived."""
         self._bytes += count
-        self._last_audio_at = now_s
         self._plays_until = max(self._plays_until, now_s) + count / self.bytes_per_s
 
     def on_text_done(self) -> None:
@@ -124,14 +120,13 @@ class Progress:
         timeouts = self.timeouts
         if self._bytes == 0:
             return self._first_text_at + timeouts.first_audio_s, Verdict.STALLED
-        audible_until = self._plays_until - _RESUME_LEAD_S
+        # a caller who still hears what has come misses nothing, however slow the next chunk is
+        late = max(self._plays_until, self._last_text_at) + timeouts.inter_chunk_s
         if self._bytes == self._bytes_at_text and self._texts_done < self.texts:
-            late = self._last_text_at + timeouts.first_audio_s
-            return max(late, audible_until), Verdict.STALLED
+            return max(self._last_text_at + timeouts.first_audio_s, late), Verdict.STALLED
         if not self.plausible and self._texts_done < self.texts:
-            late = max(self._last_audio_at, self._last_text_at) + timeouts.inter_chunk_s
-            return max(late, audible_until), Verdict.STALLED
+            return late, Verdict.STALLED
         if not self._input_ended:
             return float("inf"), Verdict.WAIT
         quiet_s = timeouts.quiet_s if self.share >= _COMPLETE_SHARE else timeouts.inter_chunk_s
-        return max(self._last_audio_at, self._plays_until) + quiet_s, Verdict.DONE
+        return self._plays_until + quiet_s, Verdict.DONE

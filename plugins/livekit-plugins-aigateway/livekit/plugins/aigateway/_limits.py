@@ -57,7 +57,7 @@ class TTSTimeouts:
     first_audio_s: float = 1.5
     """From text sent to its first byte. The gateway's own budget is 0.18 s."""
     inter_chunk_s: float = 1.0
-    """Between two chunks while more audio is owed."""
+    """Between two chunks while more audio is owed, after what has come had time to play."""
     quiet_s: float = 0.25
     """Without an end marker: silence after the received audio has played that ends a reply."""
     send_s: float = 2.0
