@@ -1,0 +1,37 @@
+"""How fast the simulated stages are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How fast the simulated stages are, ms.
+
+    Attributes:
+        name: What people call it.
+        stt_final: From the end of speech to the final transcript.
+        llm_first_token: From the request to the first token; then 60 tokens a second.
+        tts_first_audio: From a text to its first audio; then five times real time.
+    """
+
+    name: str
+    stt_final: int
+    llm_first_token: int
+    tts_first_audio: int
+
+    @property
+    def total(self) -> int:
+        """What no serial chain of these stages can be faster than."""
+        return self.stt_final + self.llm_first_token + self.tts_first_audio
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(name="budget", stt_final=140, llm_first_token=320, tts_first_audio=180),
+        Profile(name="telco", stt_final=60, llm_first_token=150, tts_first_audio=90),
+    )
+}
+"""`budget` is the latency budget of AIgateway's own example; `telco` one for phone lines."""
