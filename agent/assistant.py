@@ -20,10 +20,12 @@ from livekit.agents import (
     RunContext,
     function_tool,
     llm,
+    stt,
     tts,
 )
 from livekit.plugins import aigateway
 
+from .bargein import attentive
 from .config import Settings
 from .goodbye import is_goodbye
 from .guard.hearing import HearingGuard
@@ -34,6 +36,7 @@ from .tools.calendar import check_calendar
 from .tools.flights import book_flight
 from .tools.orders import lookup_order, order_the_usual
 from .tools.store import Result, Store
+from .turns import TurnDetector, last_user_text
 
 logger = logging.getLogger("parley.assistant")
 
@@ -74,13 +77,22 @@ class Assistant(Agent):
         settings: The worker's settings.
         model: The language model, for the running summary.
         phrases: Fixed phrases as audio.
+        turns: The session's turn detector.
     """
 
-    def __init__(self, *, settings: Settings, model: llm.LLM[Any], phrases: PhraseCache) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        model: llm.LLM[Any],
+        phrases: PhraseCache,
+        turns: TurnDetector,
+    ) -> None:
         super().__init__(instructions=INSTRUCTIONS)
         self._settings = settings
         self._summary = RunningSummary(model=model, max_items=settings.history_items)
         self._phrases = phrases
+        self._turns = turns
         self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
         self.hanging_up = False
         """Whether the call is over and the session closing."""
@@ -110,6 +122,7 @@ class Assistant(Agent):
         await asyncio.gather(*self._writes)
         await self._summary.aclose()
         await self._phrases.aclose()
+        await self._turns.aclose()
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         """Hang up once a farewell was heard; a caller who cuts it off stays in the call."""
@@ -136,11 +149,19 @@ class Assistant(Agent):
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
 
+    async def stt_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncIterable[stt.SpeechEvent | str]:
+        """Transcribe; the turn model hears the audio too, and words interrupt the agent."""
+        events = Agent.default.stt_node(self, self._turns.hear(audio), model_settings)
+        async for event in attentive(events, self.session):
+            yield event
+
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncIterable[llm.ChatChunk | str | FlushSentinel]:
         """Ask the model with a bounded window of the conversation; a goodbye needs no model."""
-        if is_goodbye(_last_user_text(chat_ctx)):
+        if is_goodbye(last_user_text(chat_ctx)):
             yield self._settings.farewell
             return
         self._summary.observe(chat_ctx)
@@ -151,8 +172,13 @@ class Assistant(Agent):
         def ask() -> AsyncIterator[llm.ChatChunk | str | FlushSentinel]:
             return aiter(Agent.default.llm_node(self, windowed, tools, model_settings))
 
-        async for chunk in self._guard.words(_turn_id(chat_ctx), ask):
-            yield chunk
+        reply = self._turns.reply_asked()
+        try:
+            async for chunk in self._guard.words(_turn_id(chat_ctx), ask):
+                self._turns.reply_begun(reply)
+                yield chunk
+        finally:
+            self._turns.reply_over(reply)
 
     async def tts_node(
         self, text: AsyncIterable[str], model_settings: ModelSettings
@@ -214,14 +240,6 @@ class Assistant(Agent):
         result = await order_the_usual(state.store, call=state.call_id, email=email)
         state.note_effect(result)
         return json.dumps(result)
-
-
-def _last_user_text(chat_ctx: llm.ChatContext) -> str:
-    """The caller's words if the context ends with them, else empty."""
-    last = chat_ctx.items[-1] if chat_ctx.items else None
-    if isinstance(last, llm.ChatMessage) and last.role == "user":
-        return last.text_content or ""
-    return ""
 
 
 def _turn_id(chat_ctx: llm.ChatContext) -> str:

@@ -39,12 +39,27 @@ class TurnSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AGENT_TURN_", env_file=".env", extra="ignore")
 
-    min_endpointing_delay_s: float = Field(0.3, ge=0, le=5)
-    """Silence after the caller's last word before a finished turn is answered."""
-    max_endpointing_delay_s: float = Field(1.5, ge=0, le=10)
-    """Silence before an utterance that sounds unfinished is answered all the same."""
-    vad_min_silence_s: float = Field(0.25, ge=0.05, le=2)
-    """Silence that Silero must see before speech counts as ended."""
+    finished_s: float = Field(0.2, ge=0, le=5)
+    """Silence after words that are a whole question or answer before the turn is over."""
+    likely_s: float = Field(0.35, ge=0, le=5)
+    """Silence after words that may be all, when the turn model agrees."""
+    unsure_s: float = Field(0.6, ge=0, le=5)
+    """Silence after words that may be all, when the turn model does not."""
+    dictation_s: float = Field(1.2, ge=0, le=5)
+    """Silence after digits or in an e-mail address, which are said in groups."""
+    unfinished_s: float = Field(1.6, ge=0, le=10)
+    """Silence after words that no sentence ends with, such as "my e-mail is"."""
+    free_wait_s: float = Field(0.8, ge=0, le=5)
+    """The turn stays open while the reply's first words are not there, at most this long: nobody
+    waits for it."""
+    turn_model: bool = True
+    """Whether LiveKit's local turn model (v1-mini) is asked when the words leave it open."""
+    speculations: int = Field(4, ge=0, le=20)
+    """Replies that may be begun ahead of one turn's end; a changed transcript throws one away."""
+    speculation_max_speech_s: float = Field(15.0, ge=0, le=120)
+    """Speech beyond this is not answered ahead of its end: it changes too often."""
+    vad_min_silence_s: float = Field(0.15, ge=0.05, le=2)
+    """Silence that Silero must see before speech counts as paused; no turn ends earlier."""
     min_interruption_s: float = Field(0.3, ge=0.07, le=2)
     """Speech that counts as a barge-in. Below 0.07 the framework would interrupt itself."""
     false_interruption_timeout_s: float = Field(1.0, ge=0.1, le=10)

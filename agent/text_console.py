@@ -16,6 +16,7 @@ from .config import Settings
 from .providers import build_llm
 from .speech.phrases import PhraseCache
 from .tools.store import Store
+from .turns import TurnDetector
 
 _PROMPT = "you: "
 
@@ -35,7 +36,8 @@ async def converse(settings: Settings, *, source: TextIO, sink: TextIO) -> None:
         customer_email=settings.customer_email,
     )
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
-    assistant = Assistant(settings=settings, model=model, phrases=phrases)
+    turns = TurnDetector(settings=settings.turn)
+    assistant = Assistant(settings=settings, model=model, phrases=phrases, turns=turns)
     typed = AgentSession[CallState](
         llm=model, vad=None, turn_handling={"turn_detection": None}, userdata=state
     )

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from livekit.agents import EndpointingOptions, InterruptionOptions, TurnHandlingOptions, inference
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from livekit import rtc
+from livekit.agents import (
+    AgentSession,
+    EndpointingOptions,
+    InterruptionOptions,
+    TurnHandlingOptions,
+    UserStateChangedEvent,
+    inference,
+    llm,
+)
 from livekit.agents import PreemptiveGenerationOptions as PreemptiveOptions
 from livekit.agents import vad as lk_vad
+from livekit.agents.language import LanguageCode
+from livekit.agents.voice.turn import TurnDetectionEvent
 from livekit.plugins import silero
 
+from .commit import Evidence, commit_delay
 from .config import Settings, TurnSettings
+from .words import Outlook, outlook
+
+logger = logging.getLogger("parley.turns")
+
+_MODEL_TIMEOUT_S = 0.5
+"""The turn model answers in 20 ms; a busy machine gets some more."""
 
 
 def load_vad(settings: Settings) -> lk_vad.VAD:
@@ -17,7 +43,7 @@ def load_vad(settings: Settings) -> lk_vad.VAD:
     return inference.VAD(model="silero", min_silence_duration=settings.turn.vad_min_silence_s)
 
 
-def turn_handling(turn: TurnSettings) -> TurnHandlingOptions:
+def turn_handling(turn: TurnSettings, detector: TurnDetector) -> TurnHandlingOptions:
     """The session's turn handling.
 
     Nothing here may leave the machine: left to itself the framework picks LiveKit's hosted turn
@@ -25,12 +51,9 @@ def turn_handling(turn: TurnSettings) -> TurnHandlingOptions:
     is connected to.
     """
     return TurnHandlingOptions(
-        turn_detection=inference.TurnDetector(version="v1-mini"),
-        endpointing=EndpointingOptions(
-            mode="fixed",
-            min_delay=turn.min_endpointing_delay_s,
-            max_delay=turn.max_endpointing_delay_s,
-        ),
+        turn_detection=detector,
+        # The detector does the waiting; what the framework adds to it is nothing.
+        endpointing=EndpointingOptions(mode="fixed", min_delay=0.0, max_delay=turn.unfinished_s),
         interruption=InterruptionOptions(
             mode="vad",
             min_duration=turn.min_interruption_s,
@@ -39,5 +62,182 @@ def turn_handling(turn: TurnSettings) -> TurnHandlingOptions:
         ),
         # The reply is written and synthesised while the turn's end is still being awaited: that
         # wait then costs the caller nothing.
-        preemptive_generation=PreemptiveOptions(enabled=True, preemptive_tts=True),
+        preemptive_generation=PreemptiveOptions(
+            enabled=turn.speculations > 0,
+            preemptive_tts=True,
+            max_retries=turn.speculations,
+            max_speech_duration=turn.speculation_max_speech_s,
+        ),
     )
+
+
+class TurnModel(Protocol):
+    """The stream of LiveKit's audio turn detector, as far as it is used here."""
+
+    def push_audio(self, frame: rtc.AudioFrame) -> None:
+        """Hear some of the caller."""
+
+    def predict(self) -> asyncio.Future[TurnDetectionEvent]:
+        """Begin to judge what was heard last."""
+
+    def flush(self, reason: str | None = None) -> None:
+        """Forget what was heard."""
+
+    async def unlikely_threshold(self, language: LanguageCode | None) -> float | None:
+        """The probability from which on it means yes."""
+
+    async def aclose(self) -> None:
+        """Stop."""
+
+
+def open_turn_model() -> TurnModel:
+    """LiveKit's turn model that runs in this process; needs a running loop."""
+    return inference.TurnDetector(version="v1-mini").stream()
+
+
+@dataclass
+class ReplyAhead:
+    """A reply that is being written ahead of the turn's end.
+
+    Attributes:
+        begun_at: Monotonic time of its first words; None before.
+    """
+
+    begun_at: float | None = None
+
+
+class TurnDetector:
+    """Decides when a pause is the end of a turn: a text turn detector to the framework.
+
+    The framework asks at every pause that its VAD finds and at every final, with the words so far,
+    and cancels the question when the caller speaks on. The answer is given once it is certain
+    enough: `agent.commit` says when that is.
+
+    Args:
+        settings: Delays.
+        open_model: Makes the turn model's stream; None for words and silence alone.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: TurnSettings,
+        open_model: Callable[[], TurnModel] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._open_model = open_model
+        self._clock = clock
+        self._stream: TurnModel | None = None
+        self._language: LanguageCode | None = None
+        self._reply: ReplyAhead | None = None
+        self._changed = asyncio.Event()
+        self.ended_at: float | None = None
+        """Monotonic time at which the caller fell silent; None while speech goes on."""
+
+    @property
+    def model(self) -> str:
+        """The name in metrics and traces."""
+        return "words+v1-mini" if self._open_model else "words"
+
+    @property
+    def provider(self) -> str:
+        """Who runs it."""
+        return "local"
+
+    async def supports_language(self, language: LanguageCode | None) -> bool:
+        """Any: where the words say nothing, the turn model and the silence decide."""
+        self._language = language
+        return True
+
+    async def unlikely_threshold(self, language: LanguageCode | None) -> float | None:
+        """None: an answer is only given once the turn is over, so none is ever unlikely."""
+        return None
+
+    async def predict_end_of_turn(
+        self, chat_ctx: llm.ChatContext, *, timeout: float | None = None
+    ) -> float:
+        """Return 1 as soon as the turn that ends `chat_ctx` is over."""
+        ended_at = self._clock() if self.ended_at is None else self.ended_at
+        evidence = Evidence(text=last_user_text(chat_ctx))
+        if outlook(evidence.text) is Outlook.OPEN:
+            evidence = await self._with_model(evidence)
+        while (left := ended_at + self._delay(evidence, ended_at) - self._clock()) > 0:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+        if self._stream:
+            self._stream.flush(reason="turn over")
+        return 1.0
+
+    def watch(self, session: AgentSession[Any]) -> None:
+        """Learn from the session's VAD when the caller speaks."""
+        session.on("user_state_changed", self._on_user_state)
+
+    async def hear(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+        """Pass the caller's audio on, with the turn model listening."""
+        if self._open_model and self._stream is None:
+            self._stream = self._open_model()
+        async for frame in audio:
+            if self._stream:
+                self._stream.push_audio(frame)
+            yield frame
+
+    def reply_asked(self) -> ReplyAhead:
+        """The model has been asked; what is waited for is free until it answers."""
+        self._reply = ReplyAhead()
+        return self._reply
+
+    def reply_begun(self, reply: ReplyAhead) -> None:
+        """The first words, or a tool call, of a reply are there."""
+        if reply.begun_at is None:
+            reply.begun_at = self._clock()
+            self._changed.set()
+
+    def reply_over(self, reply: ReplyAhead) -> None:
+        """A reply is written, or thrown away."""
+        if reply is self._reply:
+            self._reply = None
+            self._changed.set()
+
+    async def aclose(self) -> None:
+        """Stop the turn model."""
+        if self._stream:
+            await self._stream.aclose()
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self.ended_at = None
+        elif event.old_state == "speaking":
+            # The event's time is the wall clock's, set back to when the speech had ended.
+            self.ended_at = self._clock() - max(0.0, time.time() - event.created_at)
+
+    def _delay(self, evidence: Evidence, ended_at: float) -> float:
+        if self._reply:
+            begun_at = self._reply.begun_at
+            after_s = None if begun_at is None else max(0.0, begun_at - ended_at)
+            evidence = replace(evidence, speculating=True, reply_after_s=after_s)
+        return commit_delay(evidence, self._settings)
+
+    async def _with_model(self, evidence: Evidence) -> Evidence:
+        if self._stream is None:
+            return evidence
+        likely = await self._stream.unlikely_threshold(self._language)
+        try:
+            async with asyncio.timeout(_MODEL_TIMEOUT_S):
+                judged = await self._stream.predict()
+        except TimeoutError:
+            logger.warning("the turn model did not answer")
+            return evidence
+        probability = judged.end_of_turn_probability
+        return replace(evidence, end_of_turn=probability, likely=likely or evidence.likely)
+
+
+def last_user_text(chat_ctx: llm.ChatContext) -> str:
+    """The caller's words if the context ends with them, else empty."""
+    last = chat_ctx.items[-1] if chat_ctx.items else None
+    if isinstance(last, llm.ChatMessage) and last.role == "user":
+        return last.text_content or ""
+    return ""

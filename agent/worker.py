@@ -27,7 +27,7 @@ from .observe import metrics
 from .providers import build_llm, build_stt, build_tts
 from .speech.phrases import PhraseCache
 from .tools.store import Store
-from .turns import load_vad, turn_handling
+from .turns import TurnDetector, load_vad, open_turn_model, turn_handling
 
 logger = logging.getLogger("parley.worker")
 
@@ -82,6 +82,9 @@ async def run_call(ctx: JobContext) -> None:
     ctx.log_context_fields = {"room": ctx.room.name}
     vad = ctx.proc.userdata[_VAD]
     model = build_llm(settings)
+    turns = TurnDetector(
+        settings=settings.turn, open_model=open_turn_model if settings.turn.turn_model else None
+    )
     session = AgentSession[CallState](
         userdata=CallState(
             call_id=ctx.job.room.sid or ctx.room.name,
@@ -92,7 +95,7 @@ async def run_call(ctx: JobContext) -> None:
         llm=model,
         tts=build_tts(settings),
         vad=vad,
-        turn_handling=turn_handling(settings.turn),
+        turn_handling=turn_handling(settings.turn, turns),
         aec_warmup_duration=settings.turn.aec_warmup_s or None,
         conn_options=SessionConnectOptions(
             stt_conn_options=_CONNECT_OPTIONS,
@@ -102,10 +105,11 @@ async def run_call(ctx: JobContext) -> None:
         ),
     )
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
+    turns.watch(session)
     _close_plugins_after(session, ctx)
     _close_room_after(session, ctx)
     await session.start(
-        Assistant(settings=settings, model=model, phrases=phrases),
+        Assistant(settings=settings, model=model, phrases=phrases, turns=turns),
         room=ctx.room,
         room_options=room_io.RoomOptions(
             audio_input=room_io.AudioInputOptions(frame_size_ms=_INPUT_FRAME_MS),

@@ -33,8 +33,8 @@ def test_dot_env_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatc
 
 
 def test_turn_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGENT_TURN_MIN_ENDPOINTING_DELAY_S", "0.6")
-    assert load_settings().turn.min_endpointing_delay_s == 0.6
+    monkeypatch.setenv("AGENT_TURN_LIKELY_S", "0.6")
+    assert load_settings().turn.likely_s == 0.6
 
 
 @pytest.mark.parametrize(
