@@ -4,7 +4,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory  # the last line of `make demo ONCE=1` is its result
-.PHONY: help setup demo test check lock clean
+.PHONY: help setup demo test faults check lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -20,6 +20,9 @@ test: setup  ## lint, types and all tests: unit, wire and real rooms
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(PY) -m pytest
+
+faults: setup  ## put every fault into a real call and write docs/faults.md; ONLY=F01,F19 for some
+	@$(PY) -m drills $(if $(ONLY),--only $(ONLY),--write)
 
 check: setup  ## lint, types and unit tests only (seconds)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

@@ -18,12 +18,11 @@ from caller.ear import Ear
 from caller.errors import AgentMissing, CallEnded, CallerError, NoReply, ServerUnreachable
 from caller.mouth import Mouth, Spoken
 from caller.quality import Quality
+from caller.reasons import AGENT_HUNG_UP, CONNECT_TIMEOUT_S, why_ended, why_unreachable
 from caller.recording import Recording
 from caller.transcript import Transcript
 from caller.voice import Voice
 
-CONNECT_TIMEOUT_S = 10.0
-"""From the first packet to being in the room."""
 SILENCE_MS = 700
 """Silence that ends the agent's utterance: longer than a pause between its sentences."""
 STOP_SILENCE_MS = 500
@@ -39,8 +38,6 @@ LONGEST_REPLY_S = 60.0
 VOICE_GONE_S = 2.0
 """After the agent's voice is gone, the time within which the room says why."""
 
-AGENT_HUNG_UP = "the agent hung up"
-"""It left or closed the room: when it closes the room, the news of its leaving may come first."""
 AGENT_STATE = "lk.agent.state"
 BUSY_STATES = ("thinking", "speaking")
 
@@ -143,7 +140,7 @@ class Caller:
                 await self.mouth.open(self._room)
         except (rtc.ConnectError, TimeoutError) as e:
             await self._close()
-            raise ServerUnreachable(_why_unreachable(self._url, e)) from None
+            raise ServerUnreachable(why_unreachable(self._url, e)) from None
         except BaseException:
             await self._close()
             raise
@@ -252,6 +249,11 @@ class Caller:
             pcm=self.ear.audio(reply.start, reply.end),
         )
 
+    @property
+    def agent_state(self) -> str | None:
+        """What the agent says it does: the attribute `lk.agent.state`, as in "listening"."""
+        return self._agent.attributes.get(AGENT_STATE) if self._agent else None
+
     async def wait_for_end(self, timeout_s: float) -> bool:
         """Whether the call ends within `timeout_s`."""
         with contextlib.suppress(TimeoutError):
@@ -276,7 +278,8 @@ class Caller:
             utterance = self.ear.activity.utterance(start, silence_s=silence_s)
             if utterance is None:
                 return None
-            enough = BUSY_SILENCE_MS / 1000 if self._agent_is_busy() else silence_s
+            busy = self.agent_state in BUSY_STATES
+            enough = BUSY_SILENCE_MS / 1000 if busy else silence_s
             done = utterance.ended and utterance.silence >= enough
             return utterance if done or self._over() else None
 
@@ -324,10 +327,6 @@ class Caller:
                 return begun, cut_ins
             cut_ins, after = cut_ins + 1, whole.end
 
-    def _agent_is_busy(self) -> bool:
-        state = self._agent.attributes.get(AGENT_STATE) if self._agent else None
-        return state in BUSY_STATES
-
     def _over(self) -> bool:
         return self.ended.is_set() or self.ear.track is None
 
@@ -362,7 +361,7 @@ class Caller:
                 self._end(AGENT_HUNG_UP)
 
         def disconnected(reason: rtc.DisconnectReason.ValueType) -> None:
-            self._end(_REASONS.get(reason, rtc.DisconnectReason.Name(reason).lower()))
+            self._end(why_ended(reason))
 
         self._room.on("track_subscribed", subscribed)
         self._room.on("track_unsubscribed", unsubscribed)
@@ -382,28 +381,5 @@ class Caller:
                 self._recording.close()
 
 
-_REASONS = {
-    rtc.DisconnectReason.ROOM_DELETED: AGENT_HUNG_UP,
-    rtc.DisconnectReason.PARTICIPANT_REMOVED: "the caller was removed from the room",
-    rtc.DisconnectReason.SERVER_SHUTDOWN: "the server shut down",
-    rtc.DisconnectReason.SIGNAL_CLOSE: "the connection was lost",
-}
-
-
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
-
-
-def _why_unreachable(url: str, error: Exception) -> str:
-    text = str(getattr(error, "message", "")).lower()
-    if isinstance(error, TimeoutError):
-        return f"The LiveKit server at {url} did not answer within {CONNECT_TIMEOUT_S:g} s."
-    if "401" in text or "unauthorized" in text or "invalid token" in text:
-        return (
-            f"The LiveKit server at {url} refuses the key: check LIVEKIT_API_KEY and "
-            "LIVEKIT_API_SECRET against the server's."
-        )
-    return (
-        f"There is no LiveKit server at {url}: start one (`make demo` does) or set LIVEKIT_URL to "
-        "where it is."
-    )

@@ -25,6 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.timeout(180))
+            # Real time on a shared machine: what fails twice in a row fails.
+            item.add_marker(pytest.mark.flaky(reruns=1))
             if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
                 item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
@@ -41,9 +43,19 @@ async def _no_leaked_tasks() -> AsyncIterator[None]:
     assert not [task for task in leaked if not task.done()]
 
 
+@pytest.fixture(scope="session")
+def metrics_port() -> int:
+    """The Prometheus page of the stack's worker."""
+    return Ports.free().gateway
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stack() -> AsyncIterator[Stack]:
-    async with Stack(StackConfig(ports=Ports.free())) as running:
+async def stack(
+    metrics_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stack]:
+    folder = tmp_path_factory.mktemp("metrics")
+    env = {"AGENT_METRICS_PORT": str(metrics_port), "AGENT_METRICS": str(folder)}
+    async with Stack(StackConfig(ports=Ports.free(), worker_env=env)) as running:
         yield running
 
 
