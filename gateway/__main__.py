@@ -15,6 +15,7 @@ import typer
 
 from gateway.config import (
     DEFAULT_PRELOAD,
+    LOCAL_MODELS,
     BrainConfig,
     GatewayConfig,
     SimConfig,
@@ -111,6 +112,14 @@ def main(
             "May be given several times.",
         ),
     ] = None,
+    stand_in: Annotated[
+        bool,
+        typer.Option(
+            "--stand-in",
+            help="Let local engines answer for every model that is not known here, so that a "
+            "client set up for other vendors runs unchanged.",
+        ),
+    ] = False,
     preload: Annotated[
         str,
         typer.Option(
@@ -237,7 +246,7 @@ def main(
         LogLevel, typer.Option(case_sensitive=False, help="What to log, on standard error.")
     ] = LogLevel.INFO,
 ) -> None:
-    """Answer AIgateway's wire forms on this machine, with real speech engines or scripted ones.
+    """Answer the wire forms of AI gateways on this machine, by real engines or scripted ones.
 
     Speech to text, chat and text to speech under http://HOST:PORT/v1; GET /health tells whether the
     engines are loaded, GET /admin/stats (from this machine only) counts connections.
@@ -256,6 +265,7 @@ def main(
             key=key,
             extended=extended,
             aliases=_pairs(alias or [], flag="--alias"),
+            stand_ins=LOCAL_MODELS if stand_in else {},
             preload=() if preload == "none" else tuple(filter(None, preload.split(","))),
             whisper_models={
                 **_defaults.whisper_models,

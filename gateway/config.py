@@ -15,6 +15,11 @@ STT_SAMPLE_RATE_HZ = 16_000
 TTS_SAMPLE_RATE_HZ = 24_000
 """Rate of the audio that AIgateway's text-to-speech socket sends (s16le mono)."""
 
+LOCAL_MODELS: Mapping[str, str] = MappingProxyType(
+    {"stt": "local/whisper-tiny.en", "llm": "local/brain", "tts": "local/piper-joe"}
+)
+"""A real engine for each stage."""
+
 DEFAULT_PRELOAD = ("local/whisper-tiny.en", "local/piper-joe")
 """Models that the command line loads before it says that it is ready."""
 
@@ -47,6 +52,8 @@ class Limits:
     """Nesting of objects and arrays in any JSON that is decoded."""
     max_tts_text_chars: int = 5_000
     """One text to be spoken (the limit that hosted voices use)."""
+    max_tts_contexts: int = 8
+    """Replies in the making at the same time on one socket that multiplexes them."""
     max_queued_texts: int = 64
     """Texts waiting to be spoken on one socket; further ones are read once there is room."""
     max_utterance_ms: int = 25_000
@@ -188,6 +195,11 @@ class GatewayConfig:
     mention."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further model names, each for one of the local ones."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """Models that answer for every name not known here, by stage (`stt`, `llm`, `tts`), so that a
+    client set up for other vendors runs against this gateway unchanged."""
+    template: Mapping[str, str] = field(default_factory=lambda: LOCAL_MODELS)
+    """Models of GateFlow's pipeline template, by stage, where a client names no other."""
     preload: tuple[str, ...] = ()
     """Models to load before the gateway is ready; others are loaded when first asked for."""
     whisper_models: Mapping[str, str] = field(default_factory=lambda: {"tiny.en": "tiny.en"})
@@ -214,5 +226,5 @@ class GatewayConfig:
         if self.key is not None and not self.key:
             raise ConfigError("the key must not be empty; leave it out to let everybody in")
         _require_positive(self, "heartbeat_s", "shutdown_timeout_s")
-        for name in ("aliases", "whisper_models", "piper_voices"):
+        for name in ("aliases", "stand_ins", "template", "whisper_models", "piper_voices"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
+import jwt
 from aiohttp import WSCloseCode, web
 
 from gateway.config import GatewayConfig
@@ -32,9 +33,16 @@ from gateway.faults.plan import FaultPlan, load_script
 from gateway.faults.transport import FaultProtocol
 from gateway.stages.chat import chat_completions
 from gateway.stages.context import CONTEXT, Context
-from gateway.stages.stt import stt_stream
-from gateway.stages.tts import tts_stream
-from gateway.stages.upload import stt_upload
+from gateway.stages.pipeline import audio_pipeline, audio_realtime
+from gateway.stages.speech import audio_speech, deepgram_speech, elevenlabs_speech
+from gateway.stages.stt import deepgram_listen, inference_stt, stt_stream
+from gateway.stages.tts import (
+    deepgram_speak,
+    elevenlabs_stream_input,
+    inference_tts,
+    tts_stream,
+)
+from gateway.stages.upload import deepgram_upload, stt_upload
 from gateway.stats import Stats
 from gateway.wire.openai_chat import error_object
 
@@ -43,6 +51,7 @@ logger = logging.getLogger("gateway")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _API = "/v1"
+_ELEVEN = f"{_API}/text-to-speech/{{voice}}"
 _ADMIN = "/admin"
 _CLIENT_CLOSED_REQUEST = 499
 
@@ -56,11 +65,26 @@ def _error(status: int, message: str, *, kind: str, code: str | None = None) -> 
 
 
 def _has_key(request: web.Request, key: str) -> bool:
+    """Whether a request has the key in one of the forms that the dialects use."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() in ("bearer", "token"):  # the second one is Deepgram's
+        return _is_key(given.strip(), key) or _is_inference_token(given.strip(), key)
+    return _is_key(request.headers.get("xi-api-key", ""), key)  # ElevenLabs'
+
+
+def _is_key(given: str, key: str) -> bool:
     # Bytes: compare_digest refuses text outside ASCII, and the header may hold any.
-    return scheme.lower() == "bearer" and hmac.compare_digest(
-        given.strip().encode("utf-8", "surrogateescape"), key.encode()
-    )
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), key.encode())
+
+
+def _is_inference_token(given: str, key: str) -> bool:
+    """Whether this is LiveKit Inference's token, signed with the key as its secret."""
+    try:
+        claims = jwt.decode(given, key, algorithms=["HS256"], options={"require": ["exp"]})
+    except jwt.PyJWTError:
+        return False
+    grant = claims.get("inference")
+    return isinstance(grant, dict) and grant.get("perform") is True
 
 
 def _is_local(request: web.Request) -> bool:
@@ -243,6 +267,17 @@ class Gateway:
                 web.get(f"{_API}/audio/transcriptions/stream", stt_stream),
                 web.post(f"{_API}/audio/transcriptions", stt_upload),
                 web.get(f"{_API}/audio/speech/stream", tts_stream),
+                web.post(f"{_API}/audio/speech", audio_speech),
+                web.post(f"{_API}/audio/pipelines", audio_pipeline),
+                web.get(f"{_API}/audio/realtime", audio_realtime),
+                web.get(f"{_API}/listen", deepgram_listen),
+                web.post(f"{_API}/listen", deepgram_upload),
+                web.get(f"{_API}/speak", deepgram_speak),
+                web.post(f"{_API}/speak", deepgram_speech),
+                web.get(f"{_ELEVEN}/multi-stream-input", elevenlabs_stream_input),
+                web.post(f"{_ELEVEN}/stream", elevenlabs_speech),
+                web.get(f"{_API}/stt", inference_stt),
+                web.get(f"{_API}/tts", inference_tts),
                 web.post(f"{_API}/chat/completions", chat_completions),
                 web.get(f"{_API}/models", _models),
                 web.get(f"{_ADMIN}/stats", _stats),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-Stage = Literal["stt", "llm", "tts"]
+Stage = Literal["stt", "llm", "tts", "realtime"]
+"""`realtime` is a whole pipeline behind one connection."""
 
 
 class Outcome(Enum):
@@ -67,6 +68,7 @@ class Stats:
             "stt": StageCounters(),
             "llm": StageCounters(),
             "tts": StageCounters(),
+            "realtime": StageCounters(),
         }
     )
 

@@ -16,6 +16,7 @@ from gateway.engines.sim.stt import SimStt
 from gateway.engines.sim.tts import SimTts
 from gateway.engines.upstream import UpstreamLlm
 from gateway.errors import ConfigError, UnknownModel
+from gateway.stats import Stage
 
 BRAIN = "local/brain"
 
@@ -57,6 +58,9 @@ class EngineRegistry:
         for alias, model in config.aliases.items():
             if model not in known:
                 raise ConfigError(f"the alias {alias!r} points to {model!r}, which does not exist")
+        for stage, model in [*config.stand_ins.items(), *config.template.items()]:
+            if model not in known:
+                raise ConfigError(f"the model {model!r} for {stage} does not exist")
 
     def names(self) -> list[str]:
         """All model names, aliases included, in the order in which they are told."""
@@ -69,11 +73,11 @@ class EngineRegistry:
             UnknownModel: if no recogniser has this name.
             EngineUnavailable: if its package or weights are missing.
         """
-        return await self._get(model, self._stt)
+        return await self._get(model, self._stt, "stt")
 
     async def tts(self, model: str) -> TtsEngine:
         """Return the voice of this name, loading it if needed; raises as `stt` does."""
-        return await self._get(model, self._tts)
+        return await self._get(model, self._tts, "tts")
 
     async def chat(self, model: str) -> ChatEngine | None:
         """Return the local engine of this name; None means: the upstream server answers.
@@ -84,7 +88,7 @@ class EngineRegistry:
         name = self._config.aliases.get(model, model)
         if self.upstream is not None and (name == BRAIN or name not in self._chat):
             return None
-        return await self._get(model, self._chat)
+        return await self._get(model, self._chat, "llm")
 
     async def preload(self, models: Iterable[str]) -> None:
         """Load these models now; raises as `stt` does."""
@@ -103,8 +107,12 @@ class EngineRegistry:
             if hasattr(engine, "close"):
                 cast("_Closable", engine).close()
 
-    async def _get(self, model: str, family: Mapping[str, Callable[[], _Engine]]) -> _Engine:
+    async def _get(
+        self, model: str, family: Mapping[str, Callable[[], _Engine]], stage: Stage
+    ) -> _Engine:
         name = self._config.aliases.get(model, model)
+        if name not in family:
+            name = self._config.stand_ins.get(stage, name)
         load = family.get(name)
         if load is None:
             raise UnknownModel(model)

@@ -18,6 +18,8 @@ def _wrong_types(stage: Stage) -> str:
         return '{"id":7,"object":"chat.completion.chunk","choices":{"delta":"none"}}'
     if stage == "stt":
         return '{"is_final":"yes","transcript":["one",2],"channel":"none"}'
+    if stage == "realtime":
+        return '{"type":"transcript","text":["one",2]}'
     return '{"type":["done"],"isFinal":"perhaps","audio":7}'
 
 
@@ -26,6 +28,8 @@ def _non_finite(stage: Stage, value: str) -> str:
         return f'{{"object":"chat.completion.chunk","created":{value},"choices":[]}}'
     if stage == "stt":
         return f'{{"is_final":false,"transcript":"","start":{value}}}'
+    if stage == "realtime":
+        return f'{{"type":"transcript","text":"","at":{value}}}'
     return f'{{"type":"progress","at":{value}}}'
 
 
@@ -34,6 +38,8 @@ def _oversize(stage: Stage, size: int) -> str | bytes:
         return bytes(size)
     if stage == "stt":
         return dumps({"is_final": False, "transcript": "x" * size})
+    if stage == "realtime":
+        return dumps({"type": "transcript", "text": "x" * size})
     return dumps({"id": "x", "object": "chat.completion.chunk", "choices": [], "x": "x" * size})
 
 
@@ -59,11 +65,13 @@ def bad_message(fault: Fault) -> str | bytes:
         case Do.OVERSIZE:
             message = _oversize(stage, fault.number("bytes"))
         case Do.WRONG_KIND:
-            message = b"\x00\x01\x02" if stage == "stt" else "not audio"
+            message = "not audio" if stage == "tts" else b"\x00\x01\x02"
         case Do.ZERO_LENGTH:
-            message = "" if stage == "stt" else b""
+            message = b"" if stage == "tts" else ""
         case Do.ERROR_MESSAGE:
             message = _error(stage, fault.number("status"))
+        case Do.BAD_BASE64:
+            message = dumps({"type": "audio", "data": "c29tZSBhdWRpbw=?"})
         case _:
             raise ValueError(f"{fault.do} is not a message")
     return _event(message) if stage == "llm" and isinstance(message, str) else message

@@ -20,11 +20,25 @@ PLAN: web.AppKey[FaultPlan] = web.AppKey("faults", FaultPlan)
 _INJECTION: web.RequestKey[Injection] = web.RequestKey("injection", Injection)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_STAGES: dict[tuple[str, str], Stage] = {
-    ("GET", "/v1/audio/transcriptions/stream"): "stt",
-    ("POST", "/v1/chat/completions"): "llm",
-    ("GET", "/v1/audio/speech/stream"): "tts",
+_STAGES: dict[str, Stage] = {
+    "/v1/audio/transcriptions/stream": "stt",
+    "/v1/audio/transcriptions": "stt",
+    "/v1/listen": "stt",
+    "/v1/stt": "stt",
+    "/v1/chat/completions": "llm",
+    "/v1/audio/speech/stream": "tts",
+    "/v1/audio/speech": "tts",
+    "/v1/speak": "tts",
+    "/v1/tts": "tts",
+    "/v1/audio/pipelines": "realtime",
+    "/v1/audio/realtime": "realtime",
 }
+_ELEVENLABS = "/v1/text-to-speech/"
+"""Its addresses name the voice."""
+
+
+def _stage_of(path: str) -> Stage | None:
+    return "tts" if path.startswith(_ELEVENLABS) else _STAGES.get(path)
 
 
 def _answer_with(fault: Fault, transport: FaultTransport) -> web.Response:
@@ -45,7 +59,7 @@ def _answer_with(fault: Fault, transport: FaultTransport) -> web.Response:
 @web.middleware
 async def fault_middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Give a connection the faults that the script in force has for it."""
-    stage = _STAGES.get((request.method, request.path))
+    stage = _stage_of(request.path)
     transport = request.transport
     if stage is None or not isinstance(transport, FaultTransport):
         return await handler(request)

@@ -24,6 +24,7 @@ _MESSAGES = frozenset(
         Do.OVERSIZE,
         Do.ZERO_LENGTH,
         Do.ERROR_MESSAGE,
+        Do.BAD_BASE64,
     }
 )
 """Faults that send a wrong message in front of the one they act at."""
@@ -146,7 +147,7 @@ class FaultyOutlet:
     def __init__(self, outlet: Outlet, injection: Injection) -> None:
         self._outlet = outlet
         self._injection = injection
-        self._counts_received_bytes = injection.stage == "stt"
+        self._counts_received_bytes = injection.stage in ("stt", "realtime")
         self._timers: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()  # a timer must not send into the middle of a message
         self._words = 0  # told on this connection so far

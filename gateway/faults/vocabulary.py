@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, cast, get_args
 
 from gateway.errors import ProtocolError
 from gateway.stats import Stage
@@ -65,6 +65,7 @@ class Do(StrEnum):
     OVERSIZE = "oversize"
     ZERO_LENGTH = "zero_length"
     ERROR_MESSAGE = "error_message"
+    BAD_BASE64 = "bad_base64"
     ODD_BYTES = "odd_bytes"
     WRONG_RATE = "wrong_rate"
     LATE_FINAL = "late_final"
@@ -97,14 +98,14 @@ class Kind:
     """Where and when a kind of fault can act, and its parameters with their defaults."""
 
     when: When
-    stages: tuple[Stage, ...] = ("stt", "llm", "tts")
+    stages: tuple[Stage, ...] = ("stt", "llm", "tts", "realtime")
     parameters: Mapping[str, Number | Text] = field(default_factory=dict)
 
 
 _MS = Number(1_000, 0, _MAX_MS)
 _TIMES = Number(1, 1, 1_000)
 _STATUS = Number(503, 400, 599)
-_SPEECH: tuple[Stage, ...] = ("stt", "tts")
+_SPEECH: tuple[Stage, ...] = ("stt", "tts", "realtime")
 
 KINDS: Mapping[Do, Kind] = MappingProxyType(
     {
@@ -142,6 +143,7 @@ KINDS: Mapping[Do, Kind] = MappingProxyType(
         ),
         Do.ZERO_LENGTH: Kind(When.ONCE_OPEN, stages=_SPEECH, parameters={"times": _TIMES}),
         Do.ERROR_MESSAGE: Kind(When.ONCE_OPEN, parameters={"status": _STATUS}),
+        Do.BAD_BASE64: Kind(When.ONCE_OPEN, stages=("realtime",), parameters={"times": _TIMES}),
         Do.ODD_BYTES: Kind(When.ONCE_OPEN, stages=("tts",)),
         Do.WRONG_RATE: Kind(
             When.ONCE_OPEN, stages=("tts",), parameters={"rate_hz": Number(16_000, 4_000, 96_000)}
@@ -160,7 +162,8 @@ class Point(StrEnum):
     """What a trigger counts."""
 
     BYTE = "byte"
-    """Speech to text: bytes of audio received; else bytes of audio, or of a body, sent."""
+    """Speech to text and realtime: bytes of audio received; else bytes of audio, or of a body,
+    sent."""
     MESSAGE = "message"
     """Messages sent: transcripts, audio frames, events. Faults of finals count finals."""
     MS = "ms"
@@ -286,10 +289,9 @@ def _limit(value: JsonValue) -> int | None:
 
 
 def _stage(value: JsonValue) -> Stage:
-    for stage in ("stt", "llm", "tts"):
-        if value == stage:
-            return stage
-    raise ProtocolError("'stage' must be stt, llm or tts")
+    if value in get_args(Stage):
+        return cast("Stage", value)
+    raise ProtocolError("'stage' must be one of: " + ", ".join(get_args(Stage)))
 
 
 def decode_fault(value: JsonValue) -> Fault:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiohttp import web
 
 from gateway.engines.base import ChatEngine
 from gateway.engines.tokens import count_tokens, prompt_tokens
 from gateway.engines.upstream import UpstreamLlm
-from gateway.faults.http import open_outlet
+from gateway.stages.body import counted, send_all
 from gateway.stages.context import CONTEXT, Context, read_body
-from gateway.stages.outlet import AnswerEnded, BodyOutlet, Outgoing
-from gateway.stats import Call, Outcome
+from gateway.stages.outlet import Outgoing
+from gateway.stats import Call
 from gateway.wire.openai_chat import (
     SSE_DONE,
     ChatDelta,
@@ -29,8 +26,6 @@ from gateway.wire.openai_chat import (
     Usage,
     decode_request,
 )
-
-logger = logging.getLogger("gateway.llm")
 
 _SSE_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
@@ -71,24 +66,7 @@ def _encoder(request: ChatRequest) -> ChunkEncoder:
     )
 
 
-@contextmanager
-def _broken_off(http_request: web.Request, response: web.StreamResponse) -> Iterator[None]:
-    """Cut the connection when an answer fails after it has begun.
-
-    An error response can no longer be sent then, and a proper end would make half an answer look
-    whole.
-    """
-    try:
-        yield
-    except ConnectionError:
-        raise  # cut already
-    except Exception:
-        if response.prepared and http_request.transport is not None:
-            http_request.transport.abort()
-        raise
-
-
-async def _events(request: ChatRequest, answer: _Answer) -> AsyncIterator[Outgoing]:
+async def _events(request: ChatRequest, answer: _Answer) -> AsyncGenerator[Outgoing]:
     encoder = _encoder(request)
     words = 0
     begun = False
@@ -108,24 +86,6 @@ async def _events(request: ChatRequest, answer: _Answer) -> AsyncIterator[Outgoi
     yield Outgoing(data=SSE_DONE, words=words)
 
 
-async def _send_all(
-    http_request: web.Request,
-    response: web.StreamResponse,
-    events: AsyncIterator[Outgoing],
-    call: Call,
-) -> web.StreamResponse:
-    body = BodyOutlet(http_request, response)
-    with _broken_off(http_request, response):
-        try:
-            outlet = await open_outlet(http_request, body, call)
-            async for event in events:
-                await outlet.send(event)
-            await body.end()
-        except AnswerEnded:
-            return response
-    return response
-
-
 async def _whole(request: ChatRequest, engine: ChatEngine) -> web.StreamResponse:
     answer = _Answer(engine, request)
     deltas = [delta async for delta in answer.deltas()]
@@ -142,7 +102,7 @@ async def _send_on(
             headers={"Content-Type": answer.content_type, "Cache-Control": "no-cache"}
         )
         pieces = (Outgoing(data=data) async for data in answer.data())
-        return await _send_all(http_request, response, pieces, call)
+        return await send_all(http_request, response, pieces, call)
 
 
 async def _answer(
@@ -156,20 +116,7 @@ async def _answer(
         return await _whole(request, engine)
     response = web.StreamResponse(headers=_SSE_HEADERS)
     events = _events(request, _Answer(engine, request))
-    return await _send_all(http_request, response, events, call)
-
-
-async def _counted(
-    http_request: web.Request, request: ChatRequest, context: Context, call: Call
-) -> web.StreamResponse:
-    try:
-        response = await _answer(http_request, request, context, call)
-    except (asyncio.CancelledError, ConnectionError):
-        # The server cancels a handler when its client has gone; a write may notice it first.
-        call.outcome = Outcome.CLOSED_BY_CLIENT
-        raise
-    call.outcome = Outcome.COMPLETED
-    return response
+    return await send_all(http_request, response, events, call)
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
@@ -178,5 +125,5 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     limits = context.config.limits
     body = await read_body(request, max_bytes=limits.max_chat_body_bytes)
     decoded = decode_request(body, limits=limits)
-    with context.stats.call("llm") as call:
-        return await _counted(request, decoded, context, call)
+    with context.stats.call("llm") as call, counted(call):
+        return await _answer(request, decoded, context, call)

@@ -72,10 +72,10 @@ class BodyOutlet:
         self._response = response
 
     async def send(self, message: Outgoing) -> None:
-        """Write one event."""
+        """Write one event, or a text as one line."""
         await self._begin()
         data = message.data
-        await self._response.write(data.encode() if isinstance(data, str) else data)
+        await self._response.write(f"{data}\n".encode() if isinstance(data, str) else data)
 
     async def _begin(self) -> None:
         if not self._response.prepared:

@@ -1,6 +1,7 @@
 """AIgateway's two speech sockets: what clients send and what the server answers.
 
-Speech to text takes binary s16le mono 16 kHz, Deepgram's control messages and query options.
+Speech to text takes binary s16le mono 16 kHz, or what the query says, Deepgram's control messages
+and query options.
 Strict answers are exactly `{"is_final": …, "transcript": …}`; extended ones have Deepgram's
 `Results` shape. Text to speech takes `{"text": …}` and answers with binary s16le mono 24 kHz.
 """
@@ -8,11 +9,12 @@ Strict answers are exactly `{"is_final": …, "transcript": …}`; extended ones
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from gateway.config import STT_SAMPLE_RATE_HZ, Limits
 from gateway.errors import ProtocolError
+from gateway.speech.formats import AudioFormat
 from gateway.wire.strict_json import JsonObject, dumps, loads_object
 
 _MAX_ENDPOINTING_MS = 10_000
@@ -39,6 +41,7 @@ class SttOptions:
     """Silence that ends an utterance: None is the server's default, 0 switches endpointing off."""
     vad_events: bool = False
     """Send `SpeechStarted` (extended form only)."""
+    audio: AudioFormat = field(default_factory=AudioFormat)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,20 +96,31 @@ def _endpointing_ms(query: Mapping[str, str]) -> int | None:
     )
 
 
+def decode_rate(query: Mapping[str, str], *, default: int) -> int:
+    """Read `sample_rate`.
+
+    Raises:
+        ProtocolError: if it is not a whole number.
+    """
+    value = query.get("sample_rate", str(default))
+    if not (value.isascii() and value.isdecimal() and len(value) <= 6):
+        raise ProtocolError("sample_rate must be a whole number of Hz")
+    return int(value)
+
+
 def decode_stt_query(query: Mapping[str, str]) -> SttOptions:
     """Read the options of a speech-to-text handshake; options not known here are ignored.
 
     Raises:
-        ProtocolError: for a missing model, a malformed option, or audio that is not s16le mono
-            16 kHz: transcribing it anyway would give nonsense at the wrong speed.
+        ProtocolError: for a missing model, a malformed option, or audio in a form that is not read
+            here: transcribing it anyway would give nonsense.
     """
     model = query.get("model", "")
     if not model:
         raise ProtocolError("the query parameter 'model' is missing")
-    if query.get("encoding", "linear16") != "linear16":
-        raise ProtocolError("encoding must be linear16")
-    if query.get("sample_rate", str(STT_SAMPLE_RATE_HZ)) != str(STT_SAMPLE_RATE_HZ):
-        raise ProtocolError(f"sample_rate must be {STT_SAMPLE_RATE_HZ}")
+    encoding = query.get("encoding", "linear16")
+    if encoding not in ("linear16", "opus"):
+        raise ProtocolError("encoding must be linear16 or opus")
     if query.get("channels", "1") != "1":
         raise ProtocolError("channels must be 1")
     return SttOptions(
@@ -114,6 +128,9 @@ def decode_stt_query(query: Mapping[str, str]) -> SttOptions:
         interim_results=_flag(query, "interim_results", True),
         endpointing_ms=_endpointing_ms(query),
         vad_events=_flag(query, "vad_events", False),
+        audio=AudioFormat(
+            encoding=encoding, rate_hz=decode_rate(query, default=STT_SAMPLE_RATE_HZ)
+        ),
     )
 
 

@@ -44,8 +44,9 @@ def test_unknown_options_are_ignored() -> None:
     [
         {},
         {"model": ""},
-        {"model": "m", "sample_rate": "48000"},
-        {"model": "m", "encoding": "opus"},
+        {"model": "m", "sample_rate": "96000"},
+        {"model": "m", "encoding": "flac"},
+        {"model": "m", "encoding": "opus", "sample_rate": "44100"},
         {"model": "m", "channels": "2"},
         {"model": "m", "interim_results": "maybe"},
         {"model": "m", "endpointing": "-1"},
