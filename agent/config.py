@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .routes import Route, RouteError, parse_chain
@@ -54,6 +54,12 @@ class TurnSettings(BaseSettings):
     waits for it."""
     turn_model: bool = True
     """Whether LiveKit's local turn model (v1-mini) is asked when the words leave it open."""
+    settle_finished_s: float = Field(0.1, ge=0.02, le=2)
+    """Silence after which a partial whose words are a whole question is answered ahead."""
+    settle_silence_s: float = Field(0.16, ge=0.02, le=2)
+    """The same for words that may go on; stops inside words are silences of up to 0.15."""
+    settle_s: float = Field(0.1, ge=0.02, le=2)
+    """Time for which those words must not have changed."""
     speculations: int = Field(4, ge=0, le=20)
     """Replies that may be begun ahead of one turn's end; a changed transcript throws one away."""
     speculation_max_speech_s: float = Field(15.0, ge=0, le=120)
@@ -93,6 +99,23 @@ class GuardSettings(BaseSettings):
     def phrases(self) -> list[str]:
         """Everything that must be sayable without a working voice."""
         return [self.filler, self.apology, self.broke_off, self.cannot_hear, self.give_up]
+
+
+class Price(BaseModel):
+    """What one model costs, in USD. Leave out what it does not charge for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stt_minute: float = Field(0.0, ge=0)
+    """A minute of audio that is transcribed."""
+    llm_in_million: float = Field(0.0, ge=0)
+    """A million input tokens that were not cached."""
+    llm_cached_million: float | None = Field(None, ge=0)
+    """A million input tokens from the cache; not given: as any other input."""
+    llm_out_million: float = Field(0.0, ge=0)
+    """A million output tokens."""
+    tts_million_chars: float = Field(0.0, ge=0)
+    """A million characters that are spoken."""
 
 
 class WebSettings(BaseSettings):
@@ -177,8 +200,8 @@ class Settings(BaseSettings):
     """Said to a caller who came back; empty: nothing."""
     text_max_chars: int = Field(2000, ge=1, le=100_000, alias="AGENT_TEXT_MAX_CHARS")
     """Characters of a typed message; the rest is cut off."""
-    prices: dict[str, float] = Field(default_factory=dict, alias="AGENT_PRICES")
-    """What models cost, as JSON; see `agent.observe.cost`."""
+    prices: dict[str, Price] = Field(default_factory=dict, alias="AGENT_PRICES")
+    """What models cost, by their name, as JSON: {"deepgram/nova-3": {"stt_minute": 0.01}}."""
     turn: TurnSettings = Field(default_factory=TurnSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     guard: GuardSettings = Field(default_factory=GuardSettings)

@@ -9,9 +9,10 @@ from livekit.agents import llm, stt, tts, vad
 from livekit.plugins import aigateway, deepgram, elevenlabs, openai
 from pydantic import SecretStr
 
-from .config import ConfigError, Settings
+from .config import ConfigError, Settings, TurnSettings
 from .observe import metrics
 from .routes import Route
+from .words import Outlook, outlook
 
 _T = TypeVar("_T")
 
@@ -70,6 +71,7 @@ def _stt(route: Route, settings: Settings) -> stt.STT[Any]:
                 api_key=api_key,
                 language=settings.language,
                 dialect=settings.aigateway_dialect,
+                preflight=_preflight(settings.turn),
             )
         case "deepgram":
             return deepgram.STT(
@@ -84,6 +86,26 @@ def _stt(route: Route, settings: Settings) -> stt.STT[Any]:
                 api_key=_secret(settings.openai_api_key),
             )
     raise ConfigError(f"AGENT_STT: {route.provider} offers no speech-to-text here")
+
+
+def _preflight(turn: TurnSettings) -> aigateway.SettlePolicy:
+    """When a partial is worth a reply ahead of the turn's end."""
+    return aigateway.SettlePolicy(
+        settle_ms=turn.settle_s * 1000,
+        silence_ms=turn.settle_silence_s * 1000,
+        finished_silence_ms=turn.settle_finished_s * 1000,
+        ending=_ending,
+    )
+
+
+def _ending(text: str) -> aigateway.Ending:
+    match outlook(text):
+        case Outlook.FINISHED:
+            return "finished"
+        case Outlook.OPEN:
+            return "open"
+        case Outlook.UNFINISHED | Outlook.DICTATING:
+            return "unfinished"
 
 
 def _llm(route: Route, settings: Settings) -> llm.LLM[Any]:

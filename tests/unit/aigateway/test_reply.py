@@ -37,7 +37,7 @@ async def clauses(*tokens: str) -> list[str]:
         (["Dr", ". Smith is in."], ["Dr. Smith is in.", "|"]),
         (["Ask J. Smith."], ["Ask J. Smith.", "|"]),
         (["Write to anna@example", ".", "com now."], ["Write to anna@example.com now.", "|"]),
-        (["Fruit, e", ".", "g", ". apples."], ["Fruit, e.g. apples.", "|"]),
+        (["Fruit, e", ".", "g", ". apples."], ["Fruit,", "e.g. apples.", "|"]),
         (['He said "No."', " Then left."], ['He said "No."', "Then left.", "|"]),
         (["Well", "..", ". yes."], ["Well...", "yes.", "|"]),
         (["no end"], ["|", "no end"]),

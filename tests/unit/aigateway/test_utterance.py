@@ -171,3 +171,53 @@ def test_any_server_gives_a_good_order(steps: list[tuple[Transcript | str, float
             raise AssertionError("two preflights without an interim between them")
         last = event
     assert not speaking
+
+
+def texts(events: list[Event]) -> list[tuple[str, str]]:
+    return [(e.kind.name, e.transcript.text) for e in events if e.transcript is not None]
+
+
+def preflighted(text: str) -> Utterance:
+    u = new()
+    list(u.on_transcript(say(text), 0.0))
+    assert texts(list(u.on_tick(0.2, silent_ms=200))) == [("PREFLIGHT", text)]
+    return u
+
+
+def test_a_reply_to_the_same_words_is_not_asked_for_twice() -> None:
+    u = preflighted("will it rain")
+    events = [*u.on_transcript(say("Will it rain?"), 0.3), *u.on_tick(0.6, silent_ms=600)]
+    events += u.on_transcript(say("Will it rain?", final=True), 0.7)
+    assert texts(events) == [("INTERIM", "Will it rain?"), ("FINAL", "will it rain")]
+
+
+def test_a_final_with_other_words_is_passed_on_as_it_is() -> None:
+    u = preflighted("will it rain")
+    events = list(u.on_transcript(say("Will it rain today?", final=True), 0.7))
+    assert texts(events) == [("FINAL", "Will it rain today?")]
+
+
+def test_a_reply_that_was_thrown_away_is_begun_anew_when_its_words_come_back() -> None:
+    u = preflighted("will it rain")
+    list(u.on_transcript(say("will it rainbow"), 0.3))
+    events = list(u.on_transcript(say("Will it rain?", final=True), 0.7))
+    assert texts(events) == [("PREFLIGHT", "Will it rain?"), ("FINAL", "Will it rain?")]
+
+
+def test_the_next_utterance_starts_without_the_last_ones_preflight() -> None:
+    u = preflighted("will it rain")
+    list(u.on_transcript(say("will it rain", final=True), 0.5))
+    assert texts(list(u.on_transcript(say("Will it rain?", final=True), 9.0))) == [
+        ("FINAL", "Will it rain?")
+    ]
+
+
+def test_words_that_go_on_are_waited_for_and_words_that_end_are_not() -> None:
+    def settles(text: str, *, unchanged_ms: float, silent_ms: float) -> bool:
+        return settled(text, unchanged_ms=unchanged_ms, silent_ms=silent_ms, policy=POLICY)
+
+    assert settles("Is it?", unchanged_ms=0, silent_ms=100)
+    assert not settles("it is", unchanged_ms=0, silent_ms=300)
+    assert settles("it is", unchanged_ms=100, silent_ms=160)
+    assert not settles("it is,", unchanged_ms=700, silent_ms=700)
+    assert settles("it is,", unchanged_ms=800, silent_ms=0)

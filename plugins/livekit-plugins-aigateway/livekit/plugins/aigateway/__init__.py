@@ -19,7 +19,7 @@ from livekit.plugins.gatewaykit.limits import Limits, LLMTimeouts
 from livekit.plugins.gatewaykit.llm import LLMStream
 
 from ._limits import ReplayOptions, STTTimeouts, TTSTimeouts
-from ._settle import SettlePolicy
+from ._settle import Ending, SettlePolicy, ending_by_punctuation, same_words, settled
 from ._stt_stream import SpeechStream
 from .llm import LLM
 from .log import logger
@@ -36,6 +36,7 @@ __all__ = [
     "ClauseTokenizer",
     "ConnectionLostError",
     "EndOfInput",
+    "Ending",
     "LLMModels",
     "LLMStream",
     "LLMTimeouts",
@@ -54,6 +55,9 @@ __all__ = [
     "TTSTimeouts",
     "TTSVoices",
     "__version__",
+    "ending_by_punctuation",
+    "same_words",
+    "settled",
 ]
 
 

@@ -1,16 +1,30 @@
 """When an interim transcript has settled enough to start thinking about an answer.
 
-LiveKit starts a speculative reply on ``PREFLIGHT_TRANSCRIPT`` and at most three times a turn, so a
+LiveKit starts a speculative reply on ``PREFLIGHT_TRANSCRIPT``, a few times a turn at most, so a
 preflight in the middle of a sentence is worse than none.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+Ending = Literal["finished", "open", "unfinished"]
+"""Whether somebody who has said this has finished, as far as the words tell."""
 
 _TERMINAL = (".", "?", "!", "。", "？", "！", "।")
-_HESITATION = ("...", "…")
+_GOES_ON = ("...", "…", ",", ";", ":", "-", "，", "、")
 """How recognisers write a sentence that they expect to go on."""
+_WORD = re.compile(r"[^\W_]+")
+
+
+def ending_by_punctuation(text: str) -> Ending:
+    """Judge by the last mark alone, in any language."""
+    if text.endswith(_GOES_ON):
+        return "unfinished"
+    return "finished" if text.endswith(_TERMINAL) else "open"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +35,13 @@ class SettlePolicy:
     """The text is unchanged this long, and the caller has been silent for ``silence_ms``."""
     silence_ms: float = 160.0
     """The stops inside words are silences too, of up to 150 ms."""
-    terminal_silence_ms: float = 120.0
-    """Silence that suffices after ``. ? !``. Recognisers put a full stop after any partial, so
+    finished_silence_ms: float = 100.0
+    """Silence that suffices after words that end. Recognisers put a full stop after any partial, so
     the mark alone says nothing while the voice goes on."""
     noisy_settle_ms: float = 800.0
-    """Unchanged this long settles in noise too, where the caller never seems silent."""
+    """Unchanged this long settles anything: in noise too, where the caller never seems silent."""
+    ending: Callable[[str], Ending] = ending_by_punctuation
+    """What the words tell; pure, called for every partial."""
 
 
 def settled(text: str, *, unchanged_ms: float, silent_ms: float, policy: SettlePolicy) -> bool:
@@ -40,9 +56,15 @@ def settled(text: str, *, unchanged_ms: float, silent_ms: float, policy: SettleP
     text = text.strip()
     if not text:
         return False
-    complete = text.endswith(_TERMINAL) and not text.endswith(_HESITATION)
-    if complete and silent_ms >= policy.terminal_silence_ms:
+    if unchanged_ms >= policy.noisy_settle_ms:
         return True
-    if unchanged_ms >= policy.settle_ms and silent_ms >= policy.silence_ms:
+    ending = policy.ending(text)
+    if ending == "finished" and silent_ms >= policy.finished_silence_ms:
         return True
-    return unchanged_ms >= policy.noisy_settle_ms
+    still = unchanged_ms >= policy.settle_ms and silent_ms >= policy.silence_ms
+    return ending != "unfinished" and still
+
+
+def same_words(first: str, second: str) -> bool:
+    """Whether two transcripts differ in nothing but case and punctuation."""
+    return _WORD.findall(first.casefold()) == _WORD.findall(second.casefold())

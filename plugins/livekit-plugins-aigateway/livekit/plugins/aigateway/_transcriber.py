@@ -91,7 +91,8 @@ class Transcriber:
         """
         match message:
             case Transcript():
-                return self._on_transcript(message, sent, live=live)
+                events = self._on_transcript(message, sent, live=live)
+                return events + self._tick(sent)  # the silence may have come before the words
             case SpeechStarted():
                 return self._to_events(self._utterance.on_speech_started(), sent)
             case UtteranceEnd():
@@ -101,11 +102,14 @@ class Transcriber:
 
     def on_tick(self, sent: SentMap | None, *, live: bool) -> list[stt.SpeechEvent]:
         """Events that the passing of time brings."""
-        events = self._utterance.on_tick(time.monotonic(), silent_ms=self._feed.runs.silent_ms)
-        out = self._to_events(events, sent)
+        out = self._tick(sent)
         if live and not self.speaking:
             self._feed.forget_idle()
         return out
+
+    def _tick(self, sent: SentMap | None) -> list[stt.SpeechEvent]:
+        events = self._utterance.on_tick(time.monotonic(), silent_ms=self._feed.runs.silent_ms)
+        return self._to_events(events, sent)
 
     def on_input_exhausted(self) -> list[stt.SpeechEvent]:
         """The last events of the stream."""

@@ -9,11 +9,11 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from ._codec.stt import Transcript
-from ._settle import SettlePolicy, settled
+from ._settle import SettlePolicy, same_words, settled
 
 _SILENCE_ENDS_EMPTY_SPEECH_MS = 2000.0
 """A server that announced speech and transcribes nothing has heard a noise."""
@@ -52,6 +52,7 @@ class Utterance:
         self._interim: Transcript | None = None
         self._changed_at = 0.0
         self._preflight_text = ""
+        self._preflight_stale = False
         self._last_final_text = ""
         self._final_is_latest = False
         self._end_due: float | None = None
@@ -117,6 +118,8 @@ class Utterance:
         self._final_is_latest = False
         if self._interim is not None and self._interim.text == transcript.text:
             return  # a repeat would tell the framework that the preflight is stale
+        if not same_words(self._preflight_text, transcript.text):
+            self._preflight_stale = True  # the framework has thrown its reply away
         self._interim = transcript
         self._changed_at = now_s
         yield Event(Kind.INTERIM, transcript)
@@ -125,24 +128,42 @@ class Utterance:
         ends = transcript.speech_final is not False
         if transcript.text:
             yield from self._start()
-            yield Event(Kind.FINAL, transcript)
+            yield from self._tell_final(transcript)
             self._last_final_text = transcript.text
             self._final_is_latest = True
             self._end_due = None if ends else now_s + self._more_within_s
         if transcript.text or ends:
             self._interim = None
             self._preflight_text = ""
+            self._preflight_stale = False
         if ends:
             yield from self._end()
 
+    def _tell_final(self, transcript: Transcript) -> Iterator[Event]:
+        """The final, in a form that keeps the reply to its words.
+
+        The framework (1.8) throws a speculative reply away when the final is not the preflight's
+        text to the letter; it would ask the model again for a full stop. So a final with the same
+        words is passed on as the preflight had it.
+        """
+        if self._preflight_text and same_words(self._preflight_text, transcript.text):
+            if self._preflight_stale:  # the reply is gone, and nothing else would begin another
+                yield Event(Kind.PREFLIGHT, transcript)
+            else:
+                transcript = replace(transcript, text=self._preflight_text)
+        yield Event(Kind.FINAL, transcript)
+
     def _preflight(self, interim: Transcript, now_s: float, silent_ms: float) -> Iterator[Event]:
-        if self._policy is None or interim.text == self._preflight_text:
+        if self._policy is None:
             return
+        if not self._preflight_stale and same_words(interim.text, self._preflight_text):
+            return  # the reply to these words is under way
         unchanged_ms = (now_s - self._changed_at) * 1000.0
         if settled(
             interim.text, unchanged_ms=unchanged_ms, silent_ms=silent_ms, policy=self._policy
         ):
             self._preflight_text = interim.text
+            self._preflight_stale = False
             yield Event(Kind.PREFLIGHT, interim)
 
     def _start(self) -> Iterator[Event]:

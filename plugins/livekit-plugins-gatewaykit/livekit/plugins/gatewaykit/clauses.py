@@ -4,6 +4,9 @@ LiveKit's tokenizers hold a sentence back until the following one has started, w
 of one sentence is until the model has finished. Here a final ``?`` or ``!`` releases it at once,
 and a full stop too unless it may still turn out to be something else: a decimal point, an
 abbreviation, an initial, or a part of an address.
+
+A reply's first words leave even earlier: at its first comma, or before a preposition or conjunction
+once there are some words. While the voice says them the rest of the sentence is written.
 """
 
 from __future__ import annotations
@@ -23,6 +26,18 @@ _ABBREVIATIONS = frozenset(
     ("mr mrs ms dr prof st jr sr vs etc approx inc ltd co dept est fig vol e.g i.e a.m p.m").split()
 )
 _ADDRESS_PART = re.compile(r"[@/]|^www\b", re.IGNORECASE)
+
+_CLAUSE_END = re.compile(r"""[,;:]["')\]}»”’]*|\s[–—-](?=\s)|[，；：、]""")
+_CJK_CLAUSE_ENDS = "，；：、"
+_EAGER_CHARS = 20
+"""Once so much has left (about 1.2 s of speech) the next sentence is kept whole: it sounds better,
+and the voice is busy meanwhile."""
+_BREAK_AFTER_WORDS = 5
+_BREAK_BEFORE = frozenset(
+    "and but or because so which while when where if at on in for from with to by until after "
+    "before between".split()
+)
+_WORD = re.compile(r"\S+")
 
 
 def is_speakable(text: str) -> bool:
@@ -70,6 +85,28 @@ def split_ready(buffer: str) -> tuple[list[str], str]:
     return ready, buffer[start:]
 
 
+def split_opening(buffer: str) -> tuple[str, str]:
+    """The first clause of a reply if ``buffer`` holds all of it (else empty), and the rest.
+
+    Only a mark that white space follows ends a clause, or one at the very end that no number,
+    time or address can be continued from.
+    """
+    for match in _CLAUSE_END.finditer(buffer):
+        before, mark = buffer[: match.start()], match.group()
+        if not is_speakable(before):
+            continue
+        at_end = match.end() == len(buffer)
+        if at_end and (":" in mark or not before[-1:].isalpha()) and mark not in _CJK_CLAUSE_ENDS:
+            continue  # "10:" "30", "1," "200", "http:" "//"
+        if at_end or mark in _CJK_CLAUSE_ENDS or buffer[match.end()].isspace():
+            return buffer[: match.end()].strip(), buffer[match.end() :]
+    words = list(_WORD.finditer(buffer))
+    for word in words[_BREAK_AFTER_WORDS:-1]:  # the last word may not be complete yet
+        if word.group().lower() in _BREAK_BEFORE:
+            return buffer[: word.start()].strip(), buffer[word.start() :]
+    return "", buffer
+
+
 def cut_to_size(text: str, maximum: int) -> list[str]:
     """``text`` in pieces of at most ``maximum`` characters, cut at white space if possible."""
     pieces = []
@@ -82,7 +119,7 @@ def cut_to_size(text: str, maximum: int) -> list[str]:
 
 
 class ClauseTokenizer(SentenceTokenizer):
-    """Releases each sentence at its end. The default tokenizer of both plugins."""
+    """Releases the first clause at once and each sentence at its end; both plugins' default."""
 
     def tokenize(self, text: str, *, language: str | None = None) -> list[str]:
         """All clauses of a text that is complete."""
@@ -100,12 +137,18 @@ class ClauseStream(SentenceStream):
     def __init__(self) -> None:
         super().__init__()
         self._buffer = ""
+        self._released = 0  # characters
 
     def push_text(self, text: str) -> None:
         """Add text; complete clauses come out."""
         self._check_not_closed()
         ready, self._buffer = split_ready(self._buffer + text)
         self._release(ready)
+        while self._released < _EAGER_CHARS:
+            opening, self._buffer = split_opening(self._buffer)
+            if not opening:
+                break
+            self._release([opening])
         if len(self._buffer) > _MAX_CLAUSE_CHARS:
             *pieces, self._buffer = cut_to_size(self._buffer, _MAX_CLAUSE_CHARS)
             self._release(pieces)
@@ -127,4 +170,5 @@ class ClauseStream(SentenceStream):
 
     def _release(self, clauses: list[str]) -> None:
         for clause in clauses:
+            self._released += len(clause)
             self._event_ch.send_nowait(TokenData(token=clause))
