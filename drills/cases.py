@@ -89,6 +89,7 @@ DRILLS: tuple[Drill, ...] = (
         id="F08",
         fault="200 ms more latency with 100 ms of jitter, bytes one by one",
         script=(_fault("stt", "delay", ms=200, jitter_ms=100), _fault("stt", "slice", bytes=1)),
+        dead_air_ms=_FILLED_PAUSE_MS,
     ),
     Drill(
         id="F09",

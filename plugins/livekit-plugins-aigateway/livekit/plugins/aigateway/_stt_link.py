@@ -256,7 +256,11 @@ class Link:
 
     def _check_watchdog(self, now: float) -> None:
         """A server that owes an answer and is silent is a half-open connection."""
-        if now - self._heard_at < self._watchdog.patience_s:
+        quiet_s = now - self._heard_at
+        if self._final_overdue(quiet_s):
+            self._watchdog.fired()
+            raise StalledError("no final although the caller has stopped")
+        if quiet_s < self._watchdog.patience_s:
             return
         ring = self._feed.ring
         voiced = self._feed.runs.voiced_between(self._heard_cursor, ring.cursor)
@@ -264,6 +268,12 @@ class Link:
         if self._transcriber.owed or voiced >= needed:
             self._watchdog.fired()
             raise StalledError("no transcript while speech flows")
+
+    def _final_overdue(self, quiet_s: float) -> bool:
+        patience = self._watchdog.patience_s / self._watchdog.initial_s
+        final_s = self._options.timeouts.final_s * patience
+        silent_s = self._feed.runs.silent_ms / 1000
+        return self._transcriber.owed and min(quiet_s, silent_s) >= final_s
 
     def _report_usage(self) -> None:
         """Tell the framework's metrics how much audio was sent since the last report."""
