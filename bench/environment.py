@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,11 +35,12 @@ def ensure(say: Callable[[str], None], *, folder: Path = FOLDER, lock: Path = LO
     wanted = f"{hashlib.sha256(lock.read_bytes()).hexdigest()} {sys.version_info[:2]}"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    say(f"installing the peers' packages into {folder.name}, once (about a minute)")
+    say(f"installing the peers' packages into {folder.name}, once (1 to 4 minutes)")
     stamp.unlink(missing_ok=True)
     try:
-        venv.create(folder, with_pip=True)
-        _pip(folder, "install", "--require-hashes", "--requirement", str(lock))
+        _run(sys.executable, "-m", "venv", "--clear", str(folder))
+        pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        _run(*pip, "install", "--quiet", "--require-hashes", "--requirement", str(lock))
     except (subprocess.SubprocessError, OSError) as e:
         raise PeersUnavailable(
             f"The peers' packages could not be installed ({_reason(e)}). Is the network up? "
@@ -49,15 +49,8 @@ def ensure(say: Callable[[str], None], *, folder: Path = FOLDER, lock: Path = LO
     stamp.write_text(wanted)
 
 
-def _pip(folder: Path, *arguments: str) -> None:
-    subprocess.run(
-        [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet",
-         *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=_INSTALL_TIMEOUT_S,
-    )  # fmt: skip
+def _run(*command: str) -> None:
+    subprocess.run(command, capture_output=True, text=True, check=True, timeout=_INSTALL_TIMEOUT_S)
 
 
 def _reason(error: Exception) -> str:

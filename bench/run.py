@@ -102,7 +102,10 @@ class Bench:
                 rig.livekit_url, API_KEY, rig.api_secret, room="floor", bursts=self._plan.bursts
             )
             self._say(f"floor: {floor.p50:.0f} ms ({floor.least:.0f} to {floor.most:.0f})")
-            results = [Result(name=c.name, ours=c.ours) for c in self._contestants]
+            results = [
+                Result(name=c.name, ours=c.ours, added_ms=floor.p50 if c.how == "loop" else 0.0)
+                for c in self._contestants
+            ]
             run = Run(profile=self._profile, floor=floor, results=results)
             caller = _Calls(rig, lines, self._voice, self._plan, workers, self._say)
             for index, (contestant, result) in self._order(results):
@@ -224,7 +227,7 @@ class _Calls:
             await child.stop()
 
     async def _loop(self, contestant: Contestant, result: Result) -> None:
-        audio = [str(self._lines.audio[s.says]) for s in self._plan.steps if s.kind == "plain"]
+        audio = [str(self._lines.audio[s.says]) for s in self._plan.steps if s.kind != "pause"]
         child = self._rig.child(contestant.name, [*contestant.command, *audio], env=contestant.env)
         started = time.monotonic()
         try:
