@@ -19,11 +19,14 @@ from livekit.agents import (
     tts,
 )
 from livekit.agents.voice.agent_session import SessionConnectOptions
+from livekit.agents.voice.room_io.types import TextInputCallback
 from livekit.agents.worker import ServerEnvOption
 
 from .assistant import Assistant, CallState
 from .config import Settings, load_settings, require_keys
 from .observe import metrics
+from .observe.publish import Publisher
+from .presence import Presence
 from .providers import build_llm, build_stt, build_tts
 from .speech.phrases import PhraseCache
 from .tools.store import Store
@@ -105,16 +108,54 @@ async def run_call(ctx: JobContext) -> None:
         ),
     )
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
+    assistant = Assistant(settings=settings, model=model, phrases=phrases, turns=turns)
     turns.watch(session)
     _close_plugins_after(session, ctx)
     _close_room_after(session, ctx)
+    _tell_the_room(session, ctx, settings, assistant)
     await session.start(
-        Assistant(settings=settings, model=model, phrases=phrases, turns=turns),
+        assistant,
         room=ctx.room,
         room_options=room_io.RoomOptions(
             audio_input=room_io.AudioInputOptions(frame_size_ms=_INPUT_FRAME_MS),
+            text_input=room_io.TextInputOptions(text_input_cb=_typed(settings.text_max_chars)),
+            close_on_disconnect=False,  # Presence decides
         ),
+        # Whoever may send data could ask a session host for the instructions and the history.
+        session_host=False,
     )
+    presence = Presence(
+        room=ctx.room,
+        session=session,
+        wait_s=settings.caller_return_s,
+        welcome_back=settings.welcome_back,
+    )
+    presence.start()
+    session.on("close", lambda _: presence.stop())
+
+
+def _tell_the_room(
+    session: AgentSession[CallState], ctx: JobContext, settings: Settings, assistant: Assistant
+) -> None:
+    """Send turns, tools and cost to the page."""
+    publisher = Publisher(room=ctx.room, session=session, prices=settings.prices, reply=assistant)
+    publisher.start()
+
+    async def close_publisher() -> None:
+        await publisher.aclose()
+
+    ctx.add_shutdown_callback(close_publisher)
+
+
+def _typed(max_chars: int) -> TextInputCallback:
+    """Typed words are a turn like spoken ones; what a flood is of them is cut off."""
+
+    async def take(session: AgentSession[CallState], event: room_io.TextInputEvent) -> None:
+        if text := event.text.strip()[:max_chars]:
+            await session.interrupt()
+            _ = session.generate_reply(user_input=text)
+
+    return take
 
 
 def _close_plugins_after(session: AgentSession[CallState], ctx: JobContext) -> None:

@@ -1,0 +1,40 @@
+/** Elements without a template language. Text is only ever set as text. */
+
+type Attributes = Record<string, string | boolean>;
+
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) element.setAttribute(name, "");
+    else if (value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** An icon from path data on a grid of 24, drawn with the text's colour. */
+export function icon(path: string): SVGSVGElement {
+  const ns = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(ns, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", "icon");
+  const line = document.createElementNS(ns, "path");
+  line.setAttribute("d", path);
+  svg.append(line);
+  return svg;
+}
+
+export const ICON = {
+  microphone: "M12 3a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5.5 11a6.5 6.5 0 0 0 13 0M12 17.5V21",
+  muted: "M4 4l16 16M9 9v2a3 3 0 0 0 4.5 2.6M15 11V6a3 3 0 0 0-5.8-1M5.5 11a6.5 6.5 0 0 0 10 5.4M18.5 11a6.5 6.5 0 0 1-.6 2.7M12 17.5V21",
+  hangUp: "M3 15.5c0-1 .3-1.800 1-2.500 4.500-4 11.500-4 16 0 .7.7 1 1.500 1 2.500v1.300c0 .9-.8 1.500-1.700 1.300l-2.800-.6c-.7-.2-1.200-.8-1.200-1.500v-1.600c-2.200-.7-4.400-.7-6.600 0V16c0 .7-.5 1.300-1.200 1.500l-2.800.6C3.800 18.300 3 17.700 3 16.800z",
+  download: "M12 4v11M7.500 11l4.500 4.500 4.500-4.500M5 20h14",
+  theme: "M12 3a9 9 0 1 0 0 18V3z",
+  send: "M4 12h15M13 5.500l6.500 6.500-6.500 6.500",
+  close: "M6 6l12 12M18 6L6 18",
+} as const;
