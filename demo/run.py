@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 
-from agent.config import load_settings
+from agent.config import ConfigError, load_settings
+from agent.web.server import WebServer
 from caller.cli import Call, Terminal, place
 from caller.conversation import AGENT_TIMEOUT_S, CallResult
 from caller.ears import Ears
@@ -24,6 +25,10 @@ from .stack import Ports, Stack, StackConfig
 
 SCRIPT = Path(__file__).with_name("script.toml")
 RECORDINGS = Path("recordings")
+NO_PAGE = (
+    "There is no page to talk from: it is built by `make setup` with Node.js 20 or newer, which "
+    "was not found here."
+)
 _LOGS = ROOT / ".parley" / "demo"
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
@@ -43,7 +48,7 @@ def run_demo(*, once: bool, free_ports: bool) -> int:
         if ensure_interface():
             print("No network: made an interface of our own.", flush=True)
         return asyncio.run(_interruptible(once=once, free_ports=free_ports))
-    except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
+    except (NoNetworkInterface, ProcessError, MediaServerError, CallerError, ConfigError) as e:
         print(f"The demo could not go on. {e}", flush=True)
         return 1
 
@@ -73,12 +78,16 @@ async def _demo(*, once: bool, free_ports: bool) -> int:
     prepared = asyncio.gather(voice.prepare(script.lines), ears.load())
     async with Stack(config, say=lambda text: print(f"  {text}", flush=True)) as stack:
         await prepared
-        result = await _converse(stack, script, voice, ears)
         if once:
+            result = await _converse(stack, script, voice, ears)
             print(json.dumps(_summary(result)), flush=True)
             return 0 if result.ok else 1
-        _invite(stack, result)
-        await asyncio.Event().wait()  # until Ctrl-C
+        async with stack.page_server() as page:
+            if page.has_page:
+                print(f"Talk to it yourself: {page.url}", flush=True)
+            result = await _converse(stack, script, voice, ears)
+            _invite(stack, result, page)
+            await asyncio.Event().wait()  # until Ctrl-C
     raise AssertionError("an Event that nobody sets was set")
 
 
@@ -107,11 +116,12 @@ def _summary(result: CallResult) -> dict[str, object]:
     return {"ok": result.ok, "turns": turns, "recording": result.recording}
 
 
-def _invite(stack: Stack, result: CallResult) -> None:
+def _invite(stack: Stack, result: CallResult, page: WebServer) -> None:
     print(
         f"""
 Everything stays up. {"All turns were right." if result.ok else ""}
-Talk to the agent from another terminal:
+{f"Talk to the agent: {page.url}" if page.has_page else NO_PAGE}
+Or from another terminal:
 
   export LIVEKIT_URL={stack.livekit_url} LIVEKIT_API_KEY={stack.api_key}
   export LIVEKIT_API_SECRET={stack.api_secret}

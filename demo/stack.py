@@ -15,6 +15,10 @@ from pathlib import Path
 from types import TracebackType
 
 import aiohttp
+from pydantic import SecretStr
+
+from agent.config import load_settings
+from agent.web.server import WebServer
 
 from . import media_server
 from .processes import Child, ProcessError
@@ -40,11 +44,12 @@ class Ports:
     rtc_tcp: int = 7881
     rtc_udp: int = 7882
     gateway: int = 8787
+    web: int = 8788
 
     @classmethod
     def free(cls) -> Ports:
         """Ports that nobody uses right now."""
-        return cls(*_free_ports(4))
+        return cls(*_free_ports(5))
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,18 @@ class Stack:
         # The worker first, while the server it says goodbye to is still there.
         for child in sorted(self._children, key=lambda c: c.name != "worker"):
             await child.stop()
+
+    def page_server(self) -> WebServer:
+        """The web server of the page, not yet started, for callers of this stack."""
+        settings = load_settings().model_copy(
+            update={
+                "livekit_url": self.livekit_url,
+                "livekit_api_key": self.api_key,
+                "livekit_api_secret": SecretStr(self.api_secret),
+                "agent_name": "",
+            }
+        )
+        return WebServer(settings=settings, host=HOST, port=self.config.ports.web)
 
     def child(self, name: str) -> Child:
         """The child process of that name, for tests that break it."""

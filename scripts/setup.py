@@ -1,13 +1,14 @@
-"""Set up this checkout: a virtual environment from the lock, and a media server.
+"""Set up this checkout: a virtual environment from the lock, a media server, and the page.
 
-Needs nothing but Python 3.11 and its standard library. Run again it does nothing, without the
-network.
+Needs nothing but Python 3.11 and its standard library; the page needs Node.js and is left out
+without it. Run again it does nothing, without the network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -18,6 +19,11 @@ VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "all.lock"
 STAMP = VENV / "parley-setup"
 MINIMUM = (3, 11)
+WEB = ROOT / "web"
+PAGE_STAMP = ROOT / ".parley" / "page"
+PACKAGES_STAMP = WEB / "node_modules" / "parley-setup"
+NODE_MINIMUM = (20, 19)
+NPM_TIMEOUT_S = 300
 
 
 def main() -> None:
@@ -35,6 +41,7 @@ def main() -> None:
         media_server.ensure(say)
     except media_server.MediaServerError as e:
         sys.exit(str(e))
+    build_page()
 
 
 def install() -> None:
@@ -74,6 +81,73 @@ def pip(*arguments: str) -> None:
     if run.returncode != 0:
         last = (run.stderr.strip() or run.stdout.strip()).splitlines()[-3:]
         sys.exit("Installing packages failed; is the network up?\n" + "\n".join(last))
+
+
+def build_page() -> None:
+    """Build the page to talk from, unless it is up to date; without Node.js, say so and go on."""
+    packages = _digest([WEB / "package-lock.json"])
+    page = _digest([path for path in _page_sources() if path.is_file()])
+    built = (WEB / "dist" / "index.html").exists()
+    if built and PAGE_STAMP.exists() and PAGE_STAMP.read_text() == page:
+        return
+    if not _node_is_new_enough():
+        version = ".".join(map(str, NODE_MINIMUM))
+        say(f"no page to talk from: building it needs Node.js {version} or newer with npm")
+        return
+    say("building the page to talk from, once (under half a minute)")
+    if not PACKAGES_STAMP.exists() or PACKAGES_STAMP.read_text() != packages:
+        if not npm("ci", "--no-audit", "--no-fund"):
+            return
+        PACKAGES_STAMP.write_text(packages)
+    if npm("run", "build"):
+        PAGE_STAMP.parent.mkdir(parents=True, exist_ok=True)
+        PAGE_STAMP.write_text(page)
+
+
+def npm(*arguments: str) -> bool:
+    """Run npm in `web/`; its output is shown only when it fails. Tells whether it went well."""
+    try:
+        run = subprocess.run(
+            ["npm", *arguments],  # noqa: S607 - the npm on PATH is the one the user chose
+            cwd=WEB,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=NPM_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        say(f"no page to talk from: npm took more than {NPM_TIMEOUT_S} s; is the network up?")
+        return False
+    if run.returncode != 0:
+        last = "\n".join((run.stderr.strip() or run.stdout.strip()).splitlines()[-3:])
+        say(f"no page to talk from: `npm {' '.join(arguments)}` failed in web/. {last}")
+    return run.returncode == 0
+
+
+def _page_sources() -> list[Path]:
+    named = ("package-lock.json", "index.html", "vite.config.ts", "tsconfig.json")
+    return [*(WEB / name for name in named), *sorted((WEB / "src").rglob("*"))]
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(WEB)}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _node_is_new_enough() -> bool:
+    if not (shutil.which("node") and shutil.which("npm")):
+        return False
+    run = subprocess.run(
+        ["node", "--version"],  # noqa: S607 - the Node on PATH is the one the user chose
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    parts = run.stdout.strip().removeprefix("v").split(".")[:2]
+    return all(p.isdigit() for p in parts) and tuple(map(int, parts)) >= NODE_MINIMUM
 
 
 def say(text: str) -> None:
