@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import itertools
 import json
 import struct
@@ -704,6 +706,17 @@ async def test_script_files(tmp_path: Path, name: str, text: str) -> None:
         http.post(gateway.url + "/chat/completions", json=_chat()) as answer,
     ):
         assert answer.status == 503
+
+
+async def test_bad_base64() -> None:
+    faulty = _serving(_fault("realtime", "bad_base64", times=2))
+    async with faulty as (gateway, http), http.ws_connect(gateway.url + "/audio/realtime") as ws:
+        await ws.send_str(json.dumps({"type": "config", "template": "voice-agent-fast"}))
+        for _ in range(2):
+            message = await ws.receive_json(timeout=10)
+            assert message["type"] == "audio"
+            with pytest.raises(binascii.Error):
+                base64.b64decode(message["data"], validate=True)
 
 
 def test_every_fault_has_a_test_here() -> None:

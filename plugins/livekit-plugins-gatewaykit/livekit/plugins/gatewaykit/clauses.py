@@ -85,6 +85,17 @@ def split_ready(buffer: str) -> tuple[list[str], str]:
     return ready, buffer[start:]
 
 
+def _may_go_on(before: str, mark: str) -> bool:
+    """Whether a word may go on after a mark: "10:" "30", "1," "200", "http:" "//", "?a=b," "c"."""
+    word = before.split()[-1]
+    return (
+        ":" in mark
+        or not before[-1:].isalpha()
+        or "." in word
+        or _ADDRESS_PART.search(word) is not None
+    )
+
+
 def split_opening(buffer: str) -> tuple[str, str]:
     """The first clause of a reply if ``buffer`` holds all of it (else empty), and the rest.
 
@@ -96,8 +107,8 @@ def split_opening(buffer: str) -> tuple[str, str]:
         if not is_speakable(before):
             continue
         at_end = match.end() == len(buffer)
-        if at_end and (":" in mark or not before[-1:].isalpha()) and mark not in _CJK_CLAUSE_ENDS:
-            continue  # "10:" "30", "1," "200", "http:" "//"
+        if at_end and mark not in _CJK_CLAUSE_ENDS and _may_go_on(before, mark):
+            continue
         if at_end or mark in _CJK_CLAUSE_ENDS or buffer[match.end()].isspace():
             return buffer[: match.end()].strip(), buffer[match.end() :]
     words = list(_WORD.finditer(buffer))
