@@ -19,7 +19,8 @@ TIMEOUT_S = 60
 async def test_registers_with_the_server_of_the_environment(
     stack: Stack, tmp_path: Path, command: str
 ) -> None:
-    env = stack._worker_env() | {"AGENT_NAME": "somebody-else"}  # takes no call of other tests
+    other = {"AGENT_NAME": "somebody-else", "AGENT_METRICS_PORT": "0"}  # takes no call, no port
+    env = stack._worker_env() | other
     log = tmp_path / "worker.log"
     worker = Child("worker", [sys.executable, "agent.py", command], env=env, log=log, cwd=ROOT)
     await worker.start(marker=REGISTERED)
