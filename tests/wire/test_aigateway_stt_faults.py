@@ -41,6 +41,7 @@ async def test_F01_reset_mid_utterance_loses_and_doubles_nothing() -> None:
     assert [error.recoverable for error in heard.errors] == [True]
     assert it.engine.stats.reconnects == 1
     assert it.engine.stats.dropped_s == 0
+    assert heard.faults == {"connection_lost": 1}
 
 
 async def test_F01_second_utterance_survives_and_the_first_is_not_heard_again() -> None:
@@ -54,6 +55,7 @@ async def test_F01_second_utterance_survives_and_the_first_is_not_heard_again() 
     assert heard.of(T.FINAL_TRANSCRIPT)[1].alternatives[0].start_time == pytest.approx(
         1.44, abs=0.1
     )
+    assert heard.faults == {"connection_lost": 1}
 
 
 async def test_F02_drop_between_interim_and_final_gives_one_final() -> None:
@@ -63,6 +65,7 @@ async def test_F02_drop_between_interim_and_final_gives_one_final() -> None:
         heard = await it.finish()
     assert heard.finals == [" ".join(WORDS[:3])]
     heard.assert_in_order()
+    assert heard.faults == {"connection_lost": 1}
 
 
 async def test_F03_three_drops_in_one_utterance_lose_nothing() -> None:
@@ -74,6 +77,7 @@ async def test_F03_three_drops_in_one_utterance_lose_nothing() -> None:
     heard.assert_in_order()
     assert len(heard.errors) == 3
     assert it.engine.stats.reconnects == 3
+    assert heard.faults == {"connection_lost": 3}
 
 
 async def test_F03_the_fourth_drop_is_final() -> None:
@@ -84,11 +88,10 @@ async def test_F03_the_fourth_drop_is_final() -> None:
     assert not heard.raised.retryable
     assert [error.recoverable for error in heard.errors] == [True, True, True, False]
     assert len(srv.connections["stt"]) == 4
+    assert heard.faults == {"connection_lost": 4}
 
 
-async def test_F04_outage_longer_than_the_ring_drops_the_oldest_and_says_so(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_F04_outage_longer_than_the_ring_drops_the_oldest_and_says_so() -> None:
     options: dict[str, Any] = {
         "replay": aigateway.ReplayOptions(ring_s=1.5),
         "timeouts": aigateway.STTTimeouts(reconnect_s=10.0),
@@ -111,7 +114,8 @@ async def test_F04_outage_longer_than_the_ring_drops_the_oldest_and_says_so(
     assert 2 <= len(heard.words) < len(WORDS)
     assert it.engine.stats.dropped_s > 0.3
     assert lost == [it.engine.stats.dropped_s]
-    assert sum("outlasted" in record.message for record in caplog.records) == 1
+    refused = len(srv.requests) - len(srv.connections["stt"])
+    assert heard.faults == {"connection_lost": 1, "server_error": refused, "speech_lost": 1}
     heard.assert_in_order()
 
 
@@ -125,6 +129,7 @@ async def test_F05_half_open_socket_is_noticed_while_speech_flows() -> None:
     reconnected = srv.connections["stt"][1]
     assert reconnected.audio_bytes > 0
     assert isinstance(heard.errors[0].error, aigateway.StalledError)
+    assert heard.faults == {"stalled": 1}
     assert time.monotonic() - started < 5.0
 
 
@@ -134,6 +139,7 @@ async def test_F05_watchdog_leaves_a_quiet_room_alone() -> None:
         await speak(it.stream, silence(2000))
         heard = await it.finish()
     assert heard.errors == []
+    assert heard.faults == {}
     assert len(srv.connections["stt"]) == 1
 
 
@@ -149,6 +155,7 @@ async def test_F05_a_final_that_never_comes_is_fetched_over_another_connection()
         heard = await it.finish()
     assert heard.finals == [" ".join(WORDS[:2])]
     heard.assert_in_order()
+    assert heard.faults == {"stalled": 1}
 
 
 async def test_F06_accept_then_close_is_a_failure_without_a_hot_loop() -> None:
@@ -161,6 +168,7 @@ async def test_F06_accept_then_close_is_a_failure_without_a_hot_loop() -> None:
     assert not heard.raised.retryable
     assert len(srv.connections["stt"]) == 4
     assert len(heard.errors) == 4
+    assert heard.faults == {"closed": 4}
 
 
 async def test_F07_muted_caller_keeps_the_socket() -> None:
@@ -174,6 +182,7 @@ async def test_F07_muted_caller_keeps_the_socket() -> None:
     assert len(srv.connections["stt"]) == 1
     assert srv.connections["stt"][0].texts.count('{"type":"KeepAlive"}') >= 5
     assert heard.errors == []
+    assert heard.faults == {}
 
 
 async def test_F08_late_and_sliced_answers_change_nothing_but_the_time() -> None:
@@ -186,6 +195,7 @@ async def test_F08_late_and_sliced_answers_change_nothing_but_the_time() -> None
         heard = await it.finish()
     assert heard.finals == [" ".join(WORDS[:4]), " ".join(WORDS[4:6])]
     assert heard.errors == []
+    assert heard.faults == {}
 
 
 GARBAGE = [
@@ -217,6 +227,7 @@ async def test_F09_F10_F11_F13_one_bad_frame_is_dropped_and_counted(frame: str |
     assert heard.words == WORDS[:2]
     assert it.engine.stats.bad_frames == 1
     assert heard.errors == []
+    assert heard.faults == {"bad_frame": 1}
 
 
 async def test_F09_five_bad_frames_in_a_row_reconnect() -> None:
@@ -231,6 +242,7 @@ async def test_F09_five_bad_frames_in_a_row_reconnect() -> None:
         heard = await it.finish()
     assert heard.finals == [" ".join(WORDS[:6])]
     assert it.engine.stats.bad_frames == 5
+    assert heard.faults == {"bad_frame": 5, "protocol": 1}
     assert [type(error.error) for error in heard.errors] == [aigateway.ProtocolError]
 
 
@@ -245,6 +257,7 @@ async def test_F12_oversized_frame_reconnects() -> None:
         heard = await it.finish()
     assert heard.finals == [" ".join(WORDS[:6])]
     assert len(heard.errors) == 1
+    assert heard.faults == {"closed": 1}
 
 
 async def test_F15_a_burst_waits_instead_of_falling_out_of_the_ring() -> None:
@@ -256,6 +269,7 @@ async def test_F15_a_burst_waits_instead_of_falling_out_of_the_ring() -> None:
         heard = await it.finish()
     assert heard.words == WORDS * 4
     assert it.engine.stats.dropped_s == 0
+    assert heard.faults == {}
 
 
 async def test_F15_empty_frames_and_other_rates_are_taken_and_stereo_is_refused() -> None:
@@ -266,6 +280,7 @@ async def test_F15_empty_frames_and_other_rates_are_taken_and_stereo_is_refused(
             it.stream.push_frame(rtc.AudioFrame(b"\0" * 1280, 16000, 2, 320))
         heard = await it.finish()
     assert heard.words == WORDS[:1]
+    assert heard.faults == {}
     with pytest.raises(ValueError, match="sample_rate"):
         aigateway.STT(api_key=KEY, sample_rate=4000)
 
@@ -282,6 +297,7 @@ async def test_late_and_repeated_finals_are_passed_on_once() -> None:
         heard = await it.finish()
     assert heard.finals[:1] == ["alpha bravo"]
     assert it.engine.stats.duplicate_finals >= 2
+    assert heard.faults == {"repeated_final": it.engine.stats.duplicate_finals}
     heard.assert_in_order()
 
 
@@ -299,6 +315,7 @@ async def test_F30_wall_clock_jumps_change_no_time(
         monkeypatch.undo()
     assert heard.words == WORDS[:8]
     heard.assert_in_order()
+    assert heard.faults == {"connection_lost": 1}
     last = heard.of(T.FINAL_TRANSCRIPT)[-1].alternatives[0]
     assert last.end_time == pytest.approx(len(say(WORDS[:6])) / 32000 + 0.52, abs=0.15)
 
@@ -315,6 +332,7 @@ async def test_error_envelope_on_a_live_socket_has_its_verdict() -> None:
     assert isinstance(heard.raised, APIStatusError)
     assert heard.raised.status_code == 402
     assert len(heard.errors) == 1
+    assert heard.faults == {"rejected": 1}
     assert KEY not in repr(heard.raised)
 
 
