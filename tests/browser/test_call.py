@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 from urllib.parse import urlsplit
 
+import pytest
 from livekit import api
-from playwright.async_api import expect
+from playwright.async_api import async_playwright, expect
 
 from agent.web.server import WebServer
+from caller.voice import Voice
 from demo.stack import Stack
-from tests.browser.conftest import Arrive
-from tests.browser.visitor import PATIENCE_MS
+from tests.browser.conftest import FLAGS, Arrive, browser_path
+from tests.browser.visitor import PATIENCE_MS, Visitor, wav
 
 ORDER = "Where is my order? My email is peter at example dot com."
 SAME_MS = 20.0
+TURNS = """() => [...document.querySelectorAll('.turn')].map(turn => ({
+    total: +turn.dataset.total,
+    shown: turn.querySelector('strong').textContent,
+    notes: turn.querySelector('.notes').textContent,
+    bars: [...turn.querySelectorAll('.bar')].map(bar => +bar.dataset.ms),
+}))"""
 
 
 async def test_a_call_from_the_greeting_to_the_hang_up(
@@ -45,6 +54,14 @@ async def test_a_call_from_the_greeting_to_the_hang_up(
     assert len((await struck.first.inner_text()).split()) >= 3
     await visitor.sees("agent", "calendar|tomorrow|meeting|dentist|nothing")
 
+    await expect(page.locator(".turn")).not_to_have_count(0)
+    turns = await page.evaluate(TURNS)
+    assert any("lookup order" in turn["notes"] for turn in turns)
+    assert any("interrupted" in turn["notes"] for turn in turns)
+    for turn in turns:
+        assert sum(turn["bars"]) == pytest.approx(turn["total"], abs=SAME_MS)
+        assert turn["shown"] == f"{turn['total']:.0f} ms"
+
     async with page.expect_download(timeout=PATIENCE_MS) as download:
         await visitor.press("Transcript")
     text = (await (await download.value).path()).read_text()
@@ -59,6 +76,27 @@ async def test_a_call_from_the_greeting_to_the_hang_up(
     assert visitor.errors == []
     own = {urlsplit(page_server.url).netloc, urlsplit(stack.livekit_url).netloc}
     assert {urlsplit(url).netloc for url in visitor.requests if "://" in url} <= own
+
+
+async def test_the_browsers_own_microphone(page_server: WebServer, voice: Voice) -> None:
+    """Chromium's fake device: `getUserMedia` and the choice of devices as every visitor has them."""
+    with tempfile.NamedTemporaryFile(suffix=".wav") as sound:
+        sound.write(wav((await voice.line(ORDER)).samples, silence_s=6.0))
+        sound.flush()
+        capture = f"--use-file-for-fake-audio-capture={sound.name}"  # again and again
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=browser_path(), args=[*FLAGS, capture]
+            )
+            visitor = Visitor(await browser.new_page(), url=page_server.url, voice=voice)
+            await visitor.open()
+            await visitor.talk()
+            await visitor.hears_agent()
+            await visitor.sees("caller", "order")
+            await expect(visitor.page.get_by_label("Microphone", exact=True)).to_contain_text(
+                "Fake"
+            )
+            await browser.close()
 
 
 async def test_the_agent_hangs_up(arrive: Arrive) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
+from caller.activity import Samples
 from caller.voice import RATE, Voice
 
 PATIENCE_MS = 60_000
@@ -64,13 +65,7 @@ class Visitor:
 
     async def say(self, words: str) -> None:
         line = await self._voice.line(words)
-        file = io.BytesIO()
-        with wave.open(file, "wb") as wav:
-            wav.setnchannels(1)
-            wav.setsampwidth(2)
-            wav.setframerate(RATE)
-            wav.writeframes(line.samples.tobytes())
-        sound = base64.b64encode(file.getvalue()).decode()
+        sound = base64.b64encode(wav(line.samples)).decode()
         await self.page.evaluate("sound => window.saySound(sound)", sound)
 
     async def hears_agent(self) -> None:
@@ -108,3 +103,15 @@ class Visitor:
         """Causes of all notices since the page was loaded."""
         causes: list[str] = await self.page.evaluate("() => window.shown.notices")
         return causes
+
+
+def wav(samples: Samples, *, silence_s: float = 0.0) -> bytes:
+    """A sound file of `samples`, with silence before them."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(bytes(2 * round(silence_s * RATE)))
+        out.writeframes(samples.tobytes())
+    return file.getvalue()

@@ -50,9 +50,10 @@ export class App {
       h(
         "main",
         {},
-        h("section", { class: "call", "aria-label": "Call" }, this.stage.element, this.notices.element, this.devices.element),
+        h("section", { class: "call", "aria-label": "Call" }, this.stage.element, this.notices.element),
         this.conversation.element,
         this.turns.element,
+        this.devices.element,
       ),
     );
     void this.devices.refresh();

@@ -119,11 +119,10 @@ class RealtimeModel(llm.RealtimeModel):
 
     def session(self, *, turn_detection_disabled: bool = False) -> RealtimeSession:
         """Open a session; it connects when audio first comes."""
+        http = self._ensure_session()
         session: RealtimeSession
         if self._transport == "pipeline":
-            session = PipelineSession(
-                self, self._opts, faults=self.faults, http=self._ensure_session()
-            )
+            session = PipelineSession(self, self._opts, faults=self.faults, http=http)
         else:
             detector = self._vad or inference.VAD(model="silero")
             session = SocketSession(
