@@ -10,7 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .routes import Route, RouteError, parse_chain
@@ -30,6 +38,18 @@ def _chain(value: str) -> str:
         raise ValueError(str(e)) from None
     return value
 
+
+def _bar_separated(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split("|") if part.strip()]
+
+
+DEFAULT_OPENERS = (
+    "Sure,", "Of course,", "Okay,", "Alright,", "Certainly,", "Great,", "Well,", "Let me see,",
+    "Right,", "Good question,", "I am sorry,", "Thank you,",
+)  # fmt: skip
+"""What replies of most models begin with; "One moment, please." is the filler, not an opener."""
 
 Chain = Annotated[str, NoDecode, AfterValidator(_chain)]
 
@@ -182,6 +202,11 @@ class Settings(BaseSettings):
         alias="AGENT_GREETING",
     )
     farewell: str = Field("Thanks for calling. Goodbye!", alias="AGENT_FAREWELL")
+    openers: Annotated[list[str], NoDecode, BeforeValidator(_bar_separated)] = Field(
+        default_factory=lambda: list(DEFAULT_OPENERS), alias="AGENT_OPENERS"
+    )
+    """First words whose audio is kept, separated by |; the model is told to begin with one where it
+    fits. Empty: none."""
     history_items: int = Field(24, ge=4, le=400, alias="AGENT_HISTORY_ITEMS")
     """Messages and tool calls that the model sees in full; older ones are summarised."""
     max_calls: int = Field(0, ge=0, le=1000, alias="AGENT_MAX_CALLS")

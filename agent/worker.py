@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from livekit.agents import (
     AgentServer,
@@ -17,15 +18,19 @@ from livekit.agents import (
     room_io,
     stt,
     tts,
+    vad,
 )
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.room_io.types import TextInputCallback
 from livekit.agents.worker import ServerEnvOption
 
 from .assistant import Assistant, CallState
-from .config import Settings, load_settings, require_keys
+from .config import ConfigError, Settings, load_settings, require_keys
 from .observe import metrics
 from .observe.publish import Publisher
+from .observe.record import TurnRecord
+from .observe.transport import TransportEstimate
+from .observe.waterfall import Waterfall
 from .presence import Presence
 from .providers import build_llm, build_stt, build_tts
 from .speech.phrases import PhraseCache
@@ -35,6 +40,7 @@ from .turns import TurnDetector, load_vad, open_turn_model, turn_handling
 logger = logging.getLogger("parley.worker")
 
 _VAD = "vad"
+_PLUGINS = "plugins"
 _FULL_LOAD = 0.7
 """The load at which a LiveKit server stops sending jobs to a worker (its default `target_load`)."""
 
@@ -45,8 +51,8 @@ call."""
 _UNRECOVERABLE_ERRORS = 1000
 """The framework would hang up without a word at its fourth error; `agent/guard` says goodbye."""
 
-_INPUT_FRAME_MS = 20
-"""Half of the framework's 50 ms frame is waited for on average; 20 ms is one Opus packet."""
+_INPUT_FRAME_MS = 10
+"""Half of the framework's 50 ms frame is waited for on average; 10 ms is WebRTC's own step."""
 
 
 def build_server(settings: Settings) -> AgentServer:
@@ -75,16 +81,35 @@ def _call_load(max_calls: int) -> Callable[[AgentServer], float]:
 
 def prewarm(process: JobProcess) -> None:
     """Load what every call needs, once per job process, before a call arrives."""
-    process.userdata[_VAD] = load_vad(load_settings())
+    settings = load_settings()
+    detector = process.userdata[_VAD] = load_vad(settings)
+    try:
+        process.userdata[_PLUGINS] = _plugins(settings, detector)
+    except ConfigError as e:
+        logger.error("calls will be refused: %s", e)
+
+
+def _plugins(
+    settings: Settings, detector: vad.VAD
+) -> tuple[stt.STT[Any], llm.LLM[Any], tts.TTS[Any]]:
+    """Ears, mind and voice, not yet connected; a process has one call, so they are used once.
+
+    An HTTP client takes some 100 ms to read the system's certificates; in a call, that would be
+    silence.
+
+    Raises:
+        ConfigError: A route cannot be used.
+    """
+    require_keys(settings)
+    return build_stt(settings, vad=detector), build_llm(settings), build_tts(settings)
 
 
 async def run_call(ctx: JobContext) -> None:
     """Run one call from the first word to the hang-up."""
     settings = load_settings()
-    require_keys(settings)
     ctx.log_context_fields = {"room": ctx.room.name}
-    vad = ctx.proc.userdata[_VAD]
-    model = build_llm(settings)
+    detector = ctx.proc.userdata[_VAD]
+    ears, model, voice = ctx.proc.userdata.pop(_PLUGINS, None) or _plugins(settings, detector)
     turns = TurnDetector(
         settings=settings.turn, open_model=open_turn_model if settings.turn.turn_model else None
     )
@@ -94,10 +119,10 @@ async def run_call(ctx: JobContext) -> None:
             store=Store(settings.store_path),
             customer_email=settings.customer_email,
         ),
-        stt=build_stt(settings, vad=vad),
+        stt=ears,
         llm=model,
-        tts=build_tts(settings),
-        vad=vad,
+        tts=voice,
+        vad=detector,
         turn_handling=turn_handling(settings.turn, turns),
         aec_warmup_duration=settings.turn.aec_warmup_s or None,
         conn_options=SessionConnectOptions(
@@ -108,11 +133,18 @@ async def run_call(ctx: JobContext) -> None:
         ),
     )
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
-    assistant = Assistant(settings=settings, model=model, phrases=phrases, turns=turns)
     turns.watch(session)
+    waterfall = Waterfall(
+        session,
+        lambda record: _tell_turn(record, publisher),
+        transport=TransportEstimate(ctx.room),
+    )
+    assistant = Assistant(
+        settings=settings, model=model, phrases=phrases, turns=turns, waterfall=waterfall
+    )
     _close_plugins_after(session, ctx)
     _close_room_after(session, ctx)
-    _tell_the_room(session, ctx, settings, assistant)
+    publisher = _tell_the_room(session, ctx, settings, assistant)
     await session.start(
         assistant,
         room=ctx.room,
@@ -136,7 +168,7 @@ async def run_call(ctx: JobContext) -> None:
 
 def _tell_the_room(
     session: AgentSession[CallState], ctx: JobContext, settings: Settings, assistant: Assistant
-) -> None:
+) -> Publisher:
     """Send turns, tools and cost to the page."""
     publisher = Publisher(room=ctx.room, session=session, prices=settings.prices, reply=assistant)
     publisher.start()
@@ -145,6 +177,12 @@ def _tell_the_room(
         await publisher.aclose()
 
     ctx.add_shutdown_callback(close_publisher)
+    return publisher
+
+
+def _tell_turn(record: TurnRecord, publisher: Publisher) -> None:
+    metrics.observe_turn(record)
+    publisher.turn(record)
 
 
 def _typed(max_chars: int) -> TextInputCallback:

@@ -133,8 +133,8 @@ class Stack:
         for child in sorted(self._children, key=lambda c: c.name != "worker"):
             await child.stop()
 
-    def page_server(self) -> WebServer:
-        """The web server of the page, not yet started, for callers of this stack."""
+    def page_server(self, *, port: int | None = None) -> WebServer:
+        """The page of this stack, not yet served; on its own port unless another is given."""
         settings = load_settings().model_copy(
             update={
                 "livekit_url": self.livekit_url,
@@ -143,7 +143,8 @@ class Stack:
                 "agent_name": "",
             }
         )
-        return WebServer(settings=settings, host=HOST, port=self.config.ports.web)
+        wanted = self.config.ports.web if port is None else port
+        return WebServer(settings=settings, host=HOST, port=wanted)
 
     def child(self, name: str) -> Child:
         """The child process of that name, for tests that break it."""

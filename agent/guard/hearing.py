@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
-from livekit import rtc
 from livekit.agents import AgentSession, ErrorEvent, UserInputTranscribedEvent, stt
 from livekit.agents.voice import SpeechHandle
 
 from ..config import GuardSettings
 from ..observe.events import GuardAction, guard_acted
+from ..speech.phrases import frames_of
 from .reply import ReplyGuard
 
 logger = logging.getLogger("parley.guard")
@@ -101,10 +101,5 @@ class HearingGuard:
 
     def _say(self, text: str) -> SpeechHandle:
         return self._session.say(
-            text, audio=_frames(self._reply.phrase(text)), add_to_chat_ctx=False
+            text, audio=frames_of(self._reply.phrase(text)), add_to_chat_ctx=False
         )
-
-
-async def _frames(frames: list[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
-    for frame in frames:
-        yield frame

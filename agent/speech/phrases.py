@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import wave
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,12 @@ class PhraseCache:
     def _path(self, phrase: str) -> Path:
         digest = hashlib.sha256(f"{self._voice}\n{phrase}".encode()).hexdigest()
         return self._folder / f"{digest[:32]}.wav"
+
+
+async def frames_of(phrase: Iterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+    """A phrase as the stream that `session.say` wants."""
+    for frame in phrase:
+        yield frame
 
 
 def recorded_apology() -> list[rtc.AudioFrame]:

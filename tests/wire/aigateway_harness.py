@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from aiohttp import web
 from livekit import rtc
 from livekit.agents import tts, utils
 from livekit.plugins import aigateway
+
+from tests.descriptors import open_sockets
 
 KEY = "sk-aig-canary-0123456789"
 STT_RATE = 16000
@@ -210,24 +211,22 @@ async def synthesize(
 ) -> None:
     """Speak each text as it comes; the odd chunk size splits samples. Returns after so much
     audio."""
-    sent_ms = 0.0
+    room = (
+        float("inf") if stop_after_ms == float("inf") else int(stop_after_ms * TTS_RATE / 1000) * 2
+    )
     async for msg in conn.ws:
         if msg.type is not aiohttp.WSMsgType.TEXT:
             continue
         text = json.loads(msg.data)["text"]
         conn.texts.append(text)
         audio = voice(text)
-        room = (
-            int(max(0.0, stop_after_ms - sent_ms) * TTS_RATE / 1000) * 2
-            if (stop_after_ms != float("inf"))
-            else len(audio)
-        )
-        for i in range(0, min(len(audio), room), chunk_bytes):
-            chunk = audio[i : min(i + chunk_bytes, room)]
+        audio = audio[: int(min(room, len(audio)))]
+        room -= len(audio)
+        for i in range(0, len(audio), chunk_bytes):
+            chunk = audio[i : i + chunk_bytes]
             await conn.ws.send_bytes(chunk)
-            sent_ms += len(chunk) * 1000 / 2 / TTS_RATE
             await asyncio.sleep(len(chunk) / 2 / TTS_RATE / speed)
-        if sent_ms >= stop_after_ms:
+        if room <= 0:
             return
         if marker is not None:
             await conn.send(marker)
@@ -356,16 +355,6 @@ async def slow_wire(url: str, *, delay_s: float, jitter_s: float) -> AsyncIterat
 # -- nothing may be left behind ------------------------------------------------------------------
 
 
-def _sockets() -> set[str]:
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            target = os.readlink(f"/proc/self/fd/{fd}")
-            if target.startswith("socket:"):
-                found.add(target)
-    return found
-
-
 def _is_servers(task: asyncio.Task[object]) -> bool:
     """A script that holds its connection ends with its server, which outlives the plugin."""
     return "RequestHandler" in repr(task.get_coro())
@@ -374,11 +363,11 @@ def _is_servers(task: asyncio.Task[object]) -> bool:
 @contextlib.asynccontextmanager
 async def no_leaks() -> AsyncIterator[None]:
     """Fail when a task or a socket is still there at the end that was not there before."""
-    tasks_before, sockets_before = asyncio.all_tasks(), _sockets()
+    tasks_before, sockets_before = asyncio.all_tasks(), open_sockets()
     yield
     for _ in range(100):  # transports close on the next turns of the loop
         tasks = {t for t in asyncio.all_tasks() - tasks_before if not _is_servers(t)}
-        sockets = _sockets() - sockets_before
+        sockets = open_sockets() - sockets_before
         if not tasks and not sockets:
             return
         await asyncio.sleep(0.02)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,119 +13,12 @@ from livekit.agents import (
     APIError,
     APIStatusError,
     APITimeoutError,
-    function_tool,
     llm,
 )
-from livekit.agents.metrics import LLMMetrics
 from livekit.plugins import aigateway
 
-from .aigateway_harness import KEY, ScriptedServer, black_hole, no_leaks
-
-RETRY_3 = APIConnectOptions(max_retry=3, retry_interval=0.1, timeout=2.0)
-Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@function_tool
-async def lookup_order(email: str) -> str:
-    """Find an order.
-
-    Args:
-        email: Address of the customer.
-    """
-    return email
-
-
-def text(content: str) -> dict[str, Any]:
-    return {"content": content}
-
-
-def call(arguments: str, *, name: str | None = None) -> dict[str, Any]:
-    function: dict[str, str] = {"arguments": arguments} | ({"name": name} if name else {})
-    part: dict[str, Any] = {"index": 0, "function": function}
-    if name:
-        part |= {"id": "call_1", "type": "function"}
-    return {"tool_calls": [part]}
-
-
-def answer(
-    *deltas: dict[str, Any],
-    finish: str | None = "stop",
-    reset: bool = False,
-    gap_s: float = 0.0,
-) -> Script:
-    """A script that streams the deltas, and may break off."""
-
-    async def script(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        chunks: list[dict[str, Any]] = [
-            {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas
-        ]
-        if finish is not None:
-            chunks.append({"index": 0, "delta": {}, "finish_reason": finish})
-        for choice in chunks:
-            body = {"id": "cmpl-1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
-            line = json.dumps({**body, "choices": [choice]})
-            await response.write(f"data: {line}\n\n".encode())
-            await asyncio.sleep(gap_s)
-        if reset:
-            assert request.transport is not None
-            request.transport.abort()
-        elif finish is not None:
-            await response.write(b"data: [DONE]\n\n")
-        return response
-
-    return script
-
-
-def status(code: int, **headers: str) -> Script:
-    async def script(_: web.Request) -> web.StreamResponse:
-        return web.json_response(
-            {"error": {"message": f"no, {KEY}", "code": "x"}}, status=code, headers=headers
-        )
-
-    return script
-
-
-@dataclass
-class Mind:
-    """An LLM and everything that it reports."""
-
-    engine: aigateway.LLM
-    server: ScriptedServer
-    errors: list[llm.LLMError] = field(default_factory=list)
-    metrics: list[LLMMetrics] = field(default_factory=list)
-    said: str = ""
-    calls: list[llm.FunctionToolCall] = field(default_factory=list)
-
-    async def ask(self, *, conn_options: APIConnectOptions = RETRY_3) -> None:
-        ctx = llm.ChatContext.empty()
-        ctx.add_message(role="user", content="Where is my order?")
-        stream = self.engine.chat(chat_ctx=ctx, tools=[lookup_order], conn_options=conn_options)
-        async with stream:
-            async for chunk in stream:
-                if chunk.delta is not None:
-                    self.said += chunk.delta.content or ""
-                    self.calls += chunk.delta.tool_calls
-
-    @property
-    def requests(self) -> list[dict[str, str]]:
-        return self.server.requests
-
-
-@contextlib.asynccontextmanager
-async def mind(*scripts: Script, **options: Any) -> AsyncIterator[Mind]:
-    scripted = ScriptedServer()
-    scripted.http = list(scripts)
-    async with scripted.run(), no_leaks():
-        engine = aigateway.LLM(base_url=scripted.url, api_key=KEY, **options)
-        it = Mind(engine, scripted)
-        engine.on("error", it.errors.append)
-        engine.on("metrics_collected", it.metrics.append)
-        try:
-            yield it
-        finally:
-            await engine.aclose()
+from .aigateway_harness import KEY
+from .aigateway_mind import Script, answer, call, lookup_order, mind, status, text
 
 
 async def test_text_and_headers() -> None:
@@ -187,22 +76,6 @@ async def test_prewarm_takes_any_answer() -> None:
         assert it.errors == []
 
 
-async def test_black_hole_times_out_in_time_with_one_error_an_attempt() -> None:
-    async with black_hole() as url, no_leaks():
-        engine = aigateway.LLM(base_url=url, api_key=KEY)
-        it = Mind(engine, ScriptedServer())
-        engine.on("error", it.errors.append)
-        started = time.monotonic()
-        with pytest.raises(APITimeoutError):
-            await it.ask(conn_options=APIConnectOptions(max_retry=0, timeout=0.5))
-        assert 0.4 <= time.monotonic() - started <= 1.2
-        it.errors.clear()
-        with pytest.raises(APIError):
-            await it.ask(conn_options=APIConnectOptions(max_retry=3, timeout=0.3, retry_interval=0))
-        assert [error.recoverable for error in it.errors] == [True, True, True, False]
-        await engine.aclose()
-
-
 @pytest.mark.parametrize("code", [500, 502, 503, 504])
 async def test_F21_server_errors_are_retried(code: int) -> None:
     async with mind(status(code), answer(text("Here."))) as it:
@@ -210,6 +83,7 @@ async def test_F21_server_errors_are_retried(code: int) -> None:
         assert it.said == "Here."
         assert [error.recoverable for error in it.errors] == [True]
         assert len(it.requests) == 2
+        assert it.faults == {"server_error": 1}
 
 
 async def test_F22_retry_after_one_second_is_honoured() -> None:
@@ -218,6 +92,7 @@ async def test_F22_retry_after_one_second_is_honoured() -> None:
         await it.ask()
         assert 1.0 <= time.monotonic() - started < 2.0
         assert it.said == "Here."
+        assert it.faults == {"rate_limited": 1}
 
 
 async def test_F22_retry_after_beyond_the_deadline_gives_up_at_once() -> None:
@@ -228,6 +103,7 @@ async def test_F22_retry_after_beyond_the_deadline_gives_up_at_once() -> None:
         assert failure.value.status_code == 429
         assert time.monotonic() - started < 0.5
         assert len(it.requests) == 1
+        assert it.faults == {"rate_limited": 1}
 
 
 @pytest.mark.parametrize("value", ["Wed, 21 Oct 2037 07:28:00 GMT", "soon", "-5", "1e9", "٣", ""])
@@ -238,6 +114,7 @@ async def test_F22_a_retry_after_that_is_no_number_is_as_if_absent(value: str) -
         await it.ask()
         assert time.monotonic() - started < 1.0
         assert len(it.requests) == 2
+        assert it.faults == {"rate_limited": 1}
 
 
 @pytest.mark.parametrize("code", [400, 401, 402, 403, 404])
@@ -249,6 +126,7 @@ async def test_F23_client_errors_are_final(code: int) -> None:
         assert KEY not in repr(failure.value)
         assert len(it.requests) == 1
         assert len(it.errors) == 1
+        assert it.faults == {"rejected": 1}
 
 
 @pytest.mark.parametrize("broken", [{"reset": True}, {"finish": None}])
@@ -259,6 +137,7 @@ async def test_F24_nothing_is_said_twice(broken: dict[str, Any]) -> None:
         assert not failure.value.retryable
         assert it.said == "Your order "
         assert len(it.requests) == 1
+        assert it.faults == {"truncated": 1}
 
 
 BROKEN_CALLS = {
@@ -276,6 +155,7 @@ async def test_F25_half_a_tool_call_is_asked_for_again(script: Script) -> None:
         await it.ask()
         assert [c.arguments for c in it.calls] == ['{"email": "a@b.c"}']
         assert [error.recoverable for error in it.errors] == [True]
+        assert it.faults == {"truncated": 1}
 
 
 async def drip_headers(request: web.Request) -> web.StreamResponse:
@@ -302,6 +182,7 @@ async def test_F27_a_drip_does_not_push_the_deadline_back(script: Script) -> Non
         with pytest.raises(APITimeoutError):
             await it.ask(conn_options=APIConnectOptions(max_retry=0, timeout=0.5))
         assert time.monotonic() - started < 1.2
+        assert it.faults == {"timed_out": 1}
 
 
 async def test_F27_a_slow_answer_ends_at_the_total_deadline() -> None:
@@ -311,6 +192,7 @@ async def test_F27_a_slow_answer_ends_at_the_total_deadline() -> None:
             await it.ask()
         assert not failure.value.retryable  # it has been speaking
         assert it.said.startswith("word ")
+        assert it.faults == {"truncated": 1}
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -8,12 +8,15 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
 from aiohttp import web
-from livekit.agents import APIConnectOptions, APIError, llm
+from livekit.agents import APIConnectOptions, APIError, llm, tts
 from livekit.plugins import aigateway
+
+from tests.faults_met import FaultsMet
 
 from .aigateway_harness import (
     KEY,
@@ -31,57 +34,65 @@ PASSWORD = "hunter2-canary"
 SPOKEN = "canary words spoken"
 
 
-async def fail_stt(url: str, http: aiohttp.ClientSession) -> Exception:
+@dataclass(frozen=True)
+class Failure:
+    """How a request failed."""
+
+    error: Exception
+    faults: dict[str, int]
+
+
+async def fail_stt(url: str, http: aiohttp.ClientSession) -> Failure:
     engine = aigateway.STT(base_url=url, api_key=KEY, http_session=http)
-    stream = engine.stream(conn_options=ONCE)
-    for frame in frames(say(["alpha"])):
-        stream.push_frame(frame)
-    stream.end_input()
-    try:
-        with pytest.raises(APIError) as failure:
-            async for _ in stream:
-                pass
-    finally:
-        await stream.aclose()
+    with FaultsMet(engine.faults) as met:
+        stream = engine.stream(conn_options=ONCE)
+        for frame in frames(say(["alpha"])):
+            stream.push_frame(frame)
+        stream.end_input()
+        error = await _failure_of(stream)
         await engine.aclose()
-    return failure.value
+    return Failure(error, met.counts)
 
 
-async def fail_batch(url: str, http: aiohttp.ClientSession) -> Exception:
+async def fail_batch(url: str, http: aiohttp.ClientSession) -> Failure:
     engine = aigateway.STT(base_url=url, api_key=KEY, http_session=http)
-    with pytest.raises(APIError) as failure:
-        await engine.recognize(frames(say(["alpha"])), conn_options=ONCE)
-    await engine.aclose()
-    return failure.value
+    with FaultsMet(engine.faults) as met:
+        with pytest.raises(APIError) as failure:
+            await engine.recognize(frames(say(["alpha"])), conn_options=ONCE)
+        await engine.aclose()
+    return Failure(failure.value, met.counts)
 
 
-async def fail_tts(url: str, http: aiohttp.ClientSession) -> Exception:
+async def fail_tts(url: str, http: aiohttp.ClientSession) -> Failure:
     engine = aigateway.TTS(base_url=url, api_key=KEY, http_session=http)
-    stream = engine.stream(conn_options=ONCE)
-    stream.push_text(SPOKEN + ".")
-    stream.end_input()
-    try:
-        with pytest.raises(APIError) as failure:
-            async for _ in stream:
-                pass
-    finally:
-        await stream.aclose()
+    with FaultsMet(engine.faults) as met:
+        stream = engine.stream(conn_options=ONCE)
+        stream.push_text(SPOKEN + ".")
+        stream.end_input()
+        error = await _failure_of(stream)
         await engine.aclose()
-    return failure.value
+    return Failure(error, met.counts)
 
 
-async def fail_llm(url: str, http: aiohttp.ClientSession) -> Exception:
+async def fail_llm(url: str, http: aiohttp.ClientSession) -> Failure:
     engine = aigateway.LLM(base_url=url, api_key=KEY)
     ctx = llm.ChatContext.empty()
     ctx.add_message(role="user", content=SPOKEN)
-    stream = engine.chat(chat_ctx=ctx, conn_options=ONCE)
+    with FaultsMet(engine.faults) as met:
+        error = await _failure_of(engine.chat(chat_ctx=ctx, conn_options=ONCE))
+        await engine.aclose()
+    return Failure(error, met.counts)
+
+
+async def _failure_of(
+    stream: aigateway.SpeechStream | tts.SynthesizeStream | llm.LLMStream,
+) -> APIError:
     try:
         with pytest.raises(APIError) as failure:
             async for _ in stream:
                 pass
     finally:
         await stream.aclose()
-        await engine.aclose()
     return failure.value
 
 
@@ -117,8 +128,12 @@ async def test_S16_no_secret_is_printed_when_a_server_echoes_it(
     server.http = [echo]
     server.refuse_with = code
     async with server.run(), session() as http:
-        error = await fail(server.url, http)  # type: ignore[operator]
-    printed = everything_printed(error) + caplog.text + str([r.__dict__ for r in caplog.records])
+        failure = await fail(server.url, http)  # type: ignore[operator]
+    kind = {401: "rejected", 429: "rate_limited", 500: "server_error"}[code]
+    assert set(failure.faults) == {kind}
+    printed = (
+        everything_printed(failure.error) + caplog.text + str([r.__dict__ for r in caplog.records])
+    )
     assert KEY not in printed
     assert SPOKEN not in printed
 
@@ -132,8 +147,8 @@ async def test_S17_credentials_in_an_address_are_never_printed(
         probe.bind(("127.0.0.1", 0))
         url = f"http://user:{PASSWORD}@127.0.0.1:{probe.getsockname()[1]}/v1"
         async with session() as http:
-            error = await fail(url, http)  # type: ignore[operator]
-    assert PASSWORD not in everything_printed(error) + caplog.text
+            failure = await fail(url, http)  # type: ignore[operator]
+    assert PASSWORD not in everything_printed(failure.error) + caplog.text
     assert "credentials inside base_url are ignored" in caplog.text
 
 
@@ -168,9 +183,9 @@ async def test_S17_redirects_are_not_followed_with_the_key(fail: object) -> None
     try:
         async with session() as http:
             url = f"http://127.0.0.1:{gate_runner.addresses[0][1]}/v1"
-            error = await fail(url, http)  # type: ignore[operator]
-        assert isinstance(error, APIError)
-        assert not error.retryable
+            failure = await fail(url, http)  # type: ignore[operator]
+        assert isinstance(failure.error, APIError)
+        assert not failure.error.retryable
         assert not any(KEY in value for headers in seen for value in headers.values())
     finally:
         await gate_runner.cleanup()
@@ -193,9 +208,12 @@ async def test_F28_dns_and_refused_may_pass_and_tls_does_not(
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 address = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-        error = await fail(address, http)  # type: ignore[operator]
-    assert isinstance(error, APIError)
-    assert error.retryable is retryable
+        failure = await fail(address, http)  # type: ignore[operator]
+    assert isinstance(failure.error, APIError)
+    assert failure.error.retryable is retryable
+    assert set(failure.faults) == {"not_connected"}
+    # a voice's spare meets it too, as often as its back-off lets it try meanwhile
+    assert failure.faults["not_connected"] == 1 or fail is fail_tts
 
 
 @pytest.mark.parametrize("engine", [aigateway.STT, aigateway.TTS, aigateway.LLM])

@@ -25,6 +25,7 @@ export class App {
   private readonly notices = new Notices((action) => void this.act(action));
   private readonly dead = new DeadMicrophone(DEAD_MICROPHONE_MS);
   private kept: KeptCall | null;
+  private leaving = false;
   private meters: { context: AudioContext; caller: LevelMeter; agent: LevelMeter } | null = null;
 
   constructor(endpoint: string) {
@@ -49,15 +50,16 @@ export class App {
       h(
         "main",
         {},
-        h("section", { class: "call", "aria-label": "Call" }, this.stage.element, this.notices.element, this.devices.element),
+        h("section", { class: "call", "aria-label": "Call" }, this.stage.element, this.notices.element),
         this.conversation.element,
         this.turns.element,
+        this.devices.element,
       ),
     );
     void this.devices.refresh();
     this.kept = keptCall(Date.now());
     if (this.kept) this.notices.show("resume-offer");
-    addEventListener("pagehide", () => this.keep());
+    addEventListener("pagehide", () => this.leave());
     addEventListener("offline", () => this.inCall && this.notices.show("offline"));
     addEventListener("online", () => this.notices.cause === "offline" && this.notices.show(null));
   }
@@ -98,7 +100,7 @@ export class App {
   private phaseChanged(phase: Phase): void {
     this.stage.show(phase, this.call?.muted ?? false);
     this.conversation.allowTyping(this.inCall);
-    if (phase === "ended") forgetCall();
+    if (phase === "ended" && !this.leaving) forgetCall();
   }
 
   private news(cause: Cause | null): void {
@@ -145,9 +147,12 @@ export class App {
   }
 
   /** Keep what a reload needs to come back; a call that is over leaves nothing. */
-  private keep(): void {
+  private leave(): void {
     const call = this.call;
-    if (!call?.seat?.resume_token || !this.inCall) return;
+    if (!call?.seat || !this.inCall) return;
+    this.leaving = true;
+    call.leave();
+    if (!call.seat.resume_token) return;
     keepCall({
       resume_token: call.seat.resume_token,
       room_sid: call.roomSid,

@@ -51,6 +51,7 @@ export interface CallEvents {
 
 export class Call {
   readonly room = new Room({
+    disconnectOnPageLeave: false, // the page does, once it has kept what a reload needs
     audioCaptureDefaults: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
   });
   readonly captions: Captions;
@@ -128,6 +129,12 @@ export class Call {
     }
     await this.room.disconnect();
     this.end();
+  }
+
+  /** The page goes away; the agent waits in case it comes back. */
+  leave(): void {
+    this.leaving = true;
+    void this.room.disconnect();
   }
 
   /** Look for the agent again from now on, after the caller chose to wait. */

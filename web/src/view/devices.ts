@@ -26,8 +26,8 @@ export class Devices {
     const speaker = h("label", {}, "Speaker", this.selects.audiooutput);
     speaker.hidden = !("setSinkId" in HTMLMediaElement.prototype);
     this.element = h(
-      "div",
-      { class: "devices" },
+      "section",
+      { class: "devices", "aria-label": "Devices" },
       h("label", {}, "Microphone", this.selects.audioinput, this.meter),
       speaker,
     );

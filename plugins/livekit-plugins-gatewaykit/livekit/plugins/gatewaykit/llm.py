@@ -236,11 +236,13 @@ class LLMStream(OpenAILLMStream):
         if self._attempts == 0:
             self._begun_at = time.monotonic()
         self._attempts += 1
+        self._begun = False  # set by the first piece of an answer
         self._finished = False  # set by a finish reason: the answer is whole
         try:
             await self._run_bounded()
         except APIError as exc:
-            cut_short = isinstance(exc.__cause__, ProtocolError) or self._answered
+            lost = self._begun and not isinstance(exc, APITimeoutError)
+            cut_short = lost or self._answered
             error = await self._judge(exc)
         else:
             if self._finished:
@@ -286,6 +288,7 @@ class LLMStream(OpenAILLMStream):
         self, id: str, choice: Choice, thinking_filter: llm_utils.ThinkingTokenFilter
     ) -> llm.ChatChunk | None:
         """Note progress, then parse as the base class does."""
+        self._begun = True
         now = asyncio.get_running_loop().time()
         self._deadline.reschedule(min(self._ends_at, now + self._conn_options.timeout))
         chunk = super()._parse_choice(id, choice, thinking_filter)

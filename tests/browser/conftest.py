@@ -1,0 +1,101 @@
+"""The page in a real browser, against a media server, worker and gateway that are real too.
+
+One stack and one browser serve all tests here; each test is a visitor with a context of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from agent.web.server import PAGE, WebServer
+from caller.voice import Voice
+from demo.stack import Ports, Stack, StackConfig
+from tests.browser.visitor import Visitor
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+]  # fmt: skip
+RETURN_S = "12"
+"""How long the agent waits for a visitor who is gone: tests leave without a goodbye."""
+
+Arrive = Callable[..., Awaitable[Visitor]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.timeout(180))
+            if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_tasks() -> None:
+    """The stack, the web server and the browser's driver keep tasks in the session's loop."""
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    config = StackConfig(
+        ports=Ports.free(), max_calls=8, worker_env={"AGENT_CALLER_RETURN_S": RETURN_S}
+    )
+    async with Stack(config) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def page_server(stack: Stack) -> AsyncIterator[WebServer]:
+    assert (PAGE / "index.html").exists(), "no page: run `make setup` with Node.js"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENT_WEB_TOKENS_PER_MINUTE", "1000")
+        patch.setenv("AGENT_CALLER_RETURN_S", RETURN_S)
+        server = stack.page_server()
+    async with server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def voice() -> Voice:
+    return Voice()
+
+
+def browser_path() -> str:
+    """The browser; that there is none is an error, never a skip."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    assert found, "no Chromium: python scripts/test_parts.py"
+    return found
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        yield running
+        await running.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def arrive(browser: Browser, page_server: WebServer, voice: Voice) -> AsyncIterator[Arrive]:
+    """Bring a visitor: `visitor = await arrive()`; options are the browser context's."""
+    async with AsyncExitStack() as leaving:
+
+        async def bring(*, url: str = page_server.url, **context: object) -> Visitor:
+            own = await browser.new_context(**context)  # type: ignore[arg-type]  # Playwright's own names
+            leaving.push_async_callback(own.close)
+            await own.add_init_script(path=Path(__file__).with_name("microphone.js"))
+            return Visitor(await own.new_page(), url=url, voice=voice)
+
+        yield bring

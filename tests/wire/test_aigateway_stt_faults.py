@@ -1,0 +1,346 @@
+"""What faults do to speech to text, and what they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import Any
+
+import pytest
+from livekit import rtc
+from livekit.agents import (
+    APIConnectionError,
+    APIStatusError,
+)
+from livekit.plugins import aigateway
+
+from .aigateway_ears import T, ear, reset_after, server, speak_quietly
+from .aigateway_harness import (
+    KEY,
+    STT_RATE,
+    WORDS,
+    Connection,
+    frames,
+    hold,
+    say,
+    silence,
+    slow_wire,
+    speak,
+    transcribe,
+)
+
+
+async def test_F01_reset_mid_utterance_loses_and_doubles_nothing() -> None:
+    async with server(partial(reset_after, ms=1000), transcribe) as srv, ear(srv.url) as it:
+        await speak(it.stream, say(WORDS[:8]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:8])]
+    heard.assert_in_order()
+    assert len(srv.connections["stt"]) == 2
+    assert [error.recoverable for error in heard.errors] == [True]
+    assert it.engine.stats.reconnects == 1
+    assert it.engine.stats.dropped_s == 0
+    assert heard.faults == {"connection_lost": 1}
+
+
+async def test_F01_second_utterance_survives_and_the_first_is_not_heard_again() -> None:
+    first = len(say(WORDS[:3])) / 2 / STT_RATE * 1000
+    scripts = (partial(reset_after, ms=first + 500), transcribe)
+    async with server(*scripts) as srv, ear(srv.url) as it:
+        await speak(it.stream, say(WORDS[:3]) + say(WORDS[3:8]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:3]), " ".join(WORDS[3:8])]
+    heard.assert_in_order()
+    assert heard.of(T.FINAL_TRANSCRIPT)[1].alternatives[0].start_time == pytest.approx(
+        1.44, abs=0.1
+    )
+    assert heard.faults == {"connection_lost": 1}
+
+
+async def test_F02_drop_between_interim_and_final_gives_one_final() -> None:
+    scripts = (partial(reset_after, ms=3 * 280 + 100), transcribe)
+    async with server(*scripts) as srv, ear(srv.url) as it:
+        await speak(it.stream, say(WORDS[:3]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:3])]
+    heard.assert_in_order()
+    assert heard.faults == {"connection_lost": 1}
+
+
+async def test_F03_three_drops_in_one_utterance_lose_nothing() -> None:
+    drops = [partial(reset_after, ms=ms) for ms in (600, 1100, 1700)]
+    async with server(*drops, transcribe) as srv, ear(srv.url) as it:
+        await speak(it.stream, say(WORDS))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS)]
+    heard.assert_in_order()
+    assert len(heard.errors) == 3
+    assert it.engine.stats.reconnects == 3
+    assert heard.faults == {"connection_lost": 3}
+
+
+async def test_F03_the_fourth_drop_is_final() -> None:
+    async with server(partial(reset_after, ms=500)) as srv, ear(srv.url) as it:
+        await speak_quietly(it, say(WORDS))
+        heard = await it.finish()
+    assert isinstance(heard.raised, APIConnectionError)
+    assert not heard.raised.retryable
+    assert [error.recoverable for error in heard.errors] == [True, True, True, False]
+    assert len(srv.connections["stt"]) == 4
+    assert heard.faults == {"connection_lost": 4}
+
+
+async def test_F04_outage_longer_than_the_ring_drops_the_oldest_and_says_so() -> None:
+    options: dict[str, Any] = {
+        "replay": aigateway.ReplayOptions(ring_s=1.5),
+        "timeouts": aigateway.STTTimeouts(reconnect_s=10.0),
+    }
+    lost: list[float] = []
+
+    async def go_down(conn: Connection) -> None:
+        await transcribe(conn, until_ms=300)
+        srv.refuse_with = 503
+        conn.reset()
+
+    async with server(go_down, transcribe) as srv, ear(srv.url, **options) as it:
+        it.engine.on("speech_lost", lost.append)
+        talk = asyncio.create_task(speak(it.stream, say(WORDS)))
+        await asyncio.sleep(2.0)
+        srv.refuse_with = None
+        await talk
+        heard = await it.finish()
+    assert heard.words == WORDS[-len(heard.words) :]  # what is there is whole and in order
+    assert 2 <= len(heard.words) < len(WORDS)
+    assert it.engine.stats.dropped_s > 0.3
+    assert lost == [it.engine.stats.dropped_s]
+    refused = len(srv.requests) - len(srv.connections["stt"])
+    assert heard.faults == {"connection_lost": 1, "server_error": refused, "speech_lost": 1}
+    heard.assert_in_order()
+
+
+async def test_F05_half_open_socket_is_noticed_while_speech_flows() -> None:
+    timeouts = aigateway.STTTimeouts(silence_watchdog_s=1.0)
+    async with server(hold, transcribe) as srv, ear(srv.url, timeouts=timeouts) as it:
+        started = time.monotonic()
+        await speak(it.stream, say(WORDS[:8]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:8])]
+    reconnected = srv.connections["stt"][1]
+    assert reconnected.audio_bytes > 0
+    assert isinstance(heard.errors[0].error, aigateway.StalledError)
+    assert heard.faults == {"stalled": 1}
+    assert time.monotonic() - started < 5.0
+
+
+async def test_F05_watchdog_leaves_a_quiet_room_alone() -> None:
+    timeouts = aigateway.STTTimeouts(silence_watchdog_s=0.5)
+    async with server() as srv, ear(srv.url, timeouts=timeouts) as it:
+        await speak(it.stream, silence(2000))
+        heard = await it.finish()
+    assert heard.errors == []
+    assert heard.faults == {}
+    assert len(srv.connections["stt"]) == 1
+
+
+async def test_F05_a_final_that_never_comes_is_fetched_over_another_connection() -> None:
+    async def interims_only(conn: Connection) -> None:
+        await transcribe(conn, until_ms=700)
+        async for _ in conn.ws:
+            pass
+
+    timeouts = aigateway.STTTimeouts(final_s=0.8)
+    async with server(interims_only, transcribe) as srv, ear(srv.url, timeouts=timeouts) as it:
+        await speak(it.stream, say(WORDS[:2], pause_ms=2500))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:2])]
+    heard.assert_in_order()
+    assert heard.faults == {"stalled": 1}
+
+
+async def test_F06_accept_then_close_is_a_failure_without_a_hot_loop() -> None:
+    async def slam(conn: Connection) -> None:
+        await conn.ws.close(code=1011)
+
+    async with server(slam) as srv, ear(srv.url) as it:
+        heard = await it.finish()
+    assert isinstance(heard.raised, APIStatusError)
+    assert not heard.raised.retryable
+    assert len(srv.connections["stt"]) == 4
+    assert len(heard.errors) == 4
+    assert heard.faults == {"closed": 4}
+
+
+async def test_F07_muted_caller_keeps_the_socket() -> None:
+    timeouts = aigateway.STTTimeouts(keepalive_s=0.2, silence_watchdog_s=0.5)
+    async with server() as srv, ear(srv.url, timeouts=timeouts) as it:
+        await speak(it.stream, say(WORDS[:2]))
+        await asyncio.sleep(1.5)
+        await speak(it.stream, say(WORDS[2:4]))
+        heard = await it.finish()
+    assert heard.words == WORDS[:4]
+    assert len(srv.connections["stt"]) == 1
+    assert srv.connections["stt"][0].texts.count('{"type":"KeepAlive"}') >= 5
+    assert heard.errors == []
+    assert heard.faults == {}
+
+
+async def test_F08_late_and_sliced_answers_change_nothing_but_the_time() -> None:
+    async with (
+        server() as srv,
+        slow_wire(srv.url, delay_s=0.2, jitter_s=0.1) as url,
+        ear(url) as it,
+    ):
+        await speak(it.stream, say(WORDS[:4]) + say(WORDS[4:6]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:4]), " ".join(WORDS[4:6])]
+    assert heard.errors == []
+    assert heard.faults == {}
+
+
+GARBAGE = [
+    "not json",
+    '{"is_final": true}',
+    '{"is_final": "yes", "transcript": "x"}',
+    '{"is_final": true, "transcript": 7}',
+    '{"is_final": true, "transcript": "x", "confidence": NaN}',
+    '{"is_final": true, "transcript": "x", "confidence": 1e999}',
+    "[" * 60_000,
+    b"\x00\x01",
+]
+
+
+@pytest.mark.parametrize("frame", GARBAGE, ids=lambda frame: str(frame)[:40])
+async def test_F09_F10_F11_F13_one_bad_frame_is_dropped_and_counted(frame: str | bytes) -> None:
+    async def script(conn: Connection) -> None:
+        await transcribe(conn, until_ms=300)
+        if isinstance(frame, bytes):
+            await conn.ws.send_bytes(frame)
+        else:
+            await conn.ws.send_str(frame)
+        await conn.send({"type": "SomethingNew", "value": 1})
+        await transcribe(conn)
+
+    async with server(script) as srv, ear(srv.url) as it:
+        await speak(it.stream, silence(400) + say(WORDS[:2]), speed=2)
+        heard = await it.finish()
+    assert heard.words == WORDS[:2]
+    assert it.engine.stats.bad_frames == 1
+    assert heard.errors == []
+    assert heard.faults == {"bad_frame": 1}
+
+
+async def test_F09_five_bad_frames_in_a_row_reconnect() -> None:
+    async def script(conn: Connection) -> None:
+        await transcribe(conn, until_ms=700)
+        for _ in range(5):
+            await conn.ws.send_str("{")
+        await hold(conn)
+
+    async with server(script, transcribe) as srv, ear(srv.url) as it:
+        await speak(it.stream, say(WORDS[:6]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:6])]
+    assert it.engine.stats.bad_frames == 5
+    assert heard.faults == {"bad_frame": 5, "protocol": 1}
+    assert [type(error.error) for error in heard.errors] == [aigateway.ProtocolError]
+
+
+async def test_F12_oversized_frame_reconnects() -> None:
+    async def script(conn: Connection) -> None:
+        await transcribe(conn, until_ms=700)
+        await conn.ws.send_str("x" * (4 * 1024 * 1024))
+        await hold(conn)
+
+    async with server(script, transcribe) as srv, ear(srv.url) as it:
+        await speak(it.stream, say(WORDS[:6]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:6])]
+    assert len(heard.errors) == 1
+    assert heard.faults == {"closed": 1}
+
+
+async def test_F15_a_burst_waits_instead_of_falling_out_of_the_ring() -> None:
+    replay = aigateway.ReplayOptions(ring_s=2.0, speed=40.0)
+    async with server() as srv, ear(srv.url, replay=replay) as it:
+        for _ in range(4):
+            for frame in frames(say(WORDS), milliseconds=1000):
+                it.stream.push_frame(frame)
+        heard = await it.finish()
+    assert heard.words == WORDS * 4
+    assert it.engine.stats.dropped_s == 0
+    assert heard.faults == {}
+
+
+async def test_F15_empty_frames_and_other_rates_are_taken_and_stereo_is_refused() -> None:
+    async with server() as srv, ear(srv.url) as it:
+        it.stream.push_frame(rtc.AudioFrame(b"", 16000, 1, 0))
+        await speak(it.stream, say(WORDS[:1]), speed=4)
+        with pytest.raises(ValueError, match="mono"):
+            it.stream.push_frame(rtc.AudioFrame(b"\0" * 1280, 16000, 2, 320))
+        heard = await it.finish()
+    assert heard.words == WORDS[:1]
+    assert heard.faults == {}
+    with pytest.raises(ValueError, match="sample_rate"):
+        aigateway.STT(api_key=KEY, sample_rate=4000)
+
+
+async def test_late_and_repeated_finals_are_passed_on_once() -> None:
+    async def script(conn: Connection) -> None:
+        await transcribe(conn, until_ms=700)
+        for _ in range(3):
+            await conn.send({"is_final": True, "transcript": "alpha bravo"})
+        await transcribe(conn)
+
+    async with server(script) as srv, ear(srv.url) as it:
+        await speak(it.stream, say(WORDS[:2], pause_ms=1000))
+        heard = await it.finish()
+    assert heard.finals[:1] == ["alpha bravo"]
+    assert it.engine.stats.duplicate_finals >= 2
+    assert heard.faults == {"repeated_final": it.engine.stats.duplicate_finals}
+    heard.assert_in_order()
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+async def test_F30_wall_clock_jumps_change_no_time(
+    jump_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = time.time
+    async with server(partial(reset_after, ms=900), transcribe) as srv, ear(srv.url) as it:
+        talk = asyncio.create_task(speak(it.stream, say(WORDS[:6]) + say(WORDS[6:8])))
+        await asyncio.sleep(0.6)
+        monkeypatch.setattr(time, "time", lambda: wall() + jump_s)
+        await talk
+        heard = await it.finish()
+        monkeypatch.undo()
+    assert heard.words == WORDS[:8]
+    heard.assert_in_order()
+    assert heard.faults == {"connection_lost": 1}
+    last = heard.of(T.FINAL_TRANSCRIPT)[-1].alternatives[0]
+    assert last.end_time == pytest.approx(len(say(WORDS[:6])) / 32000 + 0.52, abs=0.15)
+
+
+async def test_error_envelope_on_a_live_socket_has_its_verdict() -> None:
+    async def script(conn: Connection) -> None:
+        await transcribe(conn, until_ms=300)
+        await conn.send({"type": "error", "message": f"no {KEY}", "code": "insufficient_quota"})
+        await hold(conn)
+
+    async with server(script) as srv, ear(srv.url) as it:
+        await speak_quietly(it, say(WORDS[:4]))
+        heard = await it.finish()
+    assert isinstance(heard.raised, APIStatusError)
+    assert heard.raised.status_code == 402
+    assert len(heard.errors) == 1
+    assert heard.faults == {"rejected": 1}
+    assert KEY not in repr(heard.raised)
+
+
+async def test_closing_a_stream_in_the_middle_leaves_nothing_behind() -> None:
+    async with server() as srv, ear(srv.url) as it:
+        talk = asyncio.create_task(speak_quietly(it, say(WORDS)))
+        await asyncio.sleep(0.6)
+        await it.stream.aclose()
+        await talk
+        await it.finish()
+    assert srv.open == 0
