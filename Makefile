@@ -30,9 +30,9 @@ check: setup  ## lint, types and unit tests only (seconds)
 
 lock:  ## write the lock files anew (needs uv)
 	uv pip compile pyproject.toml plugins/*/pyproject.toml --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements/worker.lock
+	  --no-emit-index-url --no-emit-package livekit-plugins-gatewaykit --no-header --quiet --output-file requirements/worker.lock
 	uv pip compile pyproject.toml plugins/*/pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements/all.lock
+	  --no-emit-index-url --no-emit-package livekit-plugins-gatewaykit --no-header --quiet --output-file requirements/all.lock
 
 clean:  ## remove what set-up and runs have made
 	rm -rf .venv .parley recordings .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -79,7 +79,7 @@ async def test_a_call_from_the_greeting_to_the_hang_up(
 
 
 async def test_the_browsers_own_microphone(page_server: WebServer, voice: Voice) -> None:
-    """Chromium's fake device: `getUserMedia` and the choice of devices as every visitor has them."""
+    """Chromium's fake device: `getUserMedia` and the choice of devices as visitors have them."""
     with tempfile.NamedTemporaryFile(suffix=".wav") as sound:
         sound.write(wav((await voice.line(ORDER)).samples, silence_s=6.0))
         sound.flush()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,7 @@ class Call:
         """The longest time without sound, from the beginning of the call to now."""
         now = asyncio.get_running_loop().time()
         edges = [(self.began_at, self.began_at), *self.ear.sounds, (now, now)]
-        return max(b[0] - a[1] for a, b in zip(edges, edges[1:], strict=False))
+        return max(b[0] - a[1] for a, b in itertools.pairwise(edges))
 
 
 @contextlib.asynccontextmanager

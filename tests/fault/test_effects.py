@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -99,10 +99,10 @@ async def test_F26_who_hears_that_it_is_done_and_asks_again_gets_another(
 
 
 @pytest.fixture
-def spoken_usual(tmp_path: Path) -> Iterator[SimConfig]:
+def spoken_usual(tmp_path: Path) -> SimConfig:
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"utterances": [{"text": USUAL, "word_ms": WORD_MS}]}))
-    yield SimConfig(
+    return SimConfig(
         script=script, tts_connect_ms=0, tts_first_audio_ms=20, stt_partial_interval_ms=50
     )
 

@@ -1,4 +1,4 @@
-"""Turns in a real room, over scripted engines with set latencies: what is waited for, and noises."""
+"""Turns in a real room over scripted engines with set latencies: what is waited for; noises."""
 
 from __future__ import annotations
 

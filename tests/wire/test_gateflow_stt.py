@@ -39,8 +39,7 @@ async def test_with_a_detector_it_streams_and_the_partials_are_interims() -> Non
             for frame in frames(two_cities() + bytes(2 * 16_000)):
                 stream.push_frame(frame)
             stream.end_input()
-            async for event in stream:
-                said.append(event)
+            said.extend([event async for event in stream])
         assert wer(TWO_CITIES, finals(said)) <= 0.15
         kinds = [event.type for event in said]
         for kind in (stt.SpeechEventType.START_OF_SPEECH, stt.SpeechEventType.END_OF_SPEECH):
