@@ -23,7 +23,7 @@ from livekit.agents import (
     stt,
     tts,
 )
-from livekit.agents.types import NOT_GIVEN, USERDATA_TTS_STARTED_TIME, TimedString
+from livekit.agents.types import NOT_GIVEN, USERDATA_TTS_STARTED_TIME
 from livekit.plugins import aigateway
 
 from .bargein import attentive
@@ -32,6 +32,7 @@ from .goodbye import is_goodbye
 from .guard.hearing import HearingGuard
 from .guard.reply import ReplyGuard
 from .history import RunningSummary, window
+from .keyterms import expect_names
 from .observe.waterfall import Waterfall
 from .speech.openers import OpenerCache
 from .speech.phrases import PhraseCache, frames_of
@@ -40,6 +41,7 @@ from .tools.flights import book_flight
 from .tools.orders import lookup_order, order_the_usual
 from .tools.store import Result, Store
 from .turns import TurnDetector, last_user_text
+from .wording import WordingAgent
 
 logger = logging.getLogger("parley.assistant")
 
@@ -77,7 +79,7 @@ class CallState:
         return not message.interrupted and message.created_at > self.last_effect_at
 
 
-class Assistant(Agent):
+class Assistant(WordingAgent):
     """Parley's voice: greets, answers, uses its tools and says goodbye.
 
     Args:
@@ -107,8 +109,6 @@ class Assistant(Agent):
         self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
         self.hanging_up = False
         """Whether the call is over and the session closing."""
-        self.written = ""
-        """The newest reply as far as it was written, heard or not."""
         self._hearing: HearingGuard | None = None
         self._caller_is_leaving = False
         self._writes: set[asyncio.Task[None]] = set()
@@ -222,15 +222,6 @@ class Assistant(Agent):
                 self._waterfall.voiced(_sent_s_ago(frame))
             yield frame
 
-    async def transcription_node(
-        self, text: AsyncIterable[str | TimedString], model_settings: ModelSettings
-    ) -> AsyncIterable[str | TimedString]:
-        """Keep the whole wording: the page shows what a barge-in cut off."""
-        self.written = ""
-        async for delta in text:
-            self.written += delta
-            yield delta
-
     @function_tool
     async def lookup_order(self, ctx: RunContext[CallState], email: str) -> str:
         """Find a customer's last order: what it is, where it is and when it arrives.
@@ -241,7 +232,7 @@ class Assistant(Agent):
         result = await lookup_order(ctx.userdata.store, email=email)
         if address := result.get("email"):
             ctx.userdata.customer_email = address
-        return json.dumps(result)
+        return _told(ctx, result)
 
     @function_tool
     async def check_calendar(self, ctx: RunContext[CallState], day: str) -> str:
@@ -251,7 +242,7 @@ class Assistant(Agent):
             day: "today", "tomorrow", a weekday or an ISO date.
         """
         result = await check_calendar(ctx.userdata.store, day=day, today=dt.date.today())
-        return json.dumps(result)
+        return _told(ctx, result)
 
     @function_tool
     async def book_flight(self, ctx: RunContext[CallState], destination: str, day: str) -> str:
@@ -270,7 +261,7 @@ class Assistant(Agent):
             today=dt.date.today(),
         )
         state.note_effect(result)
-        return json.dumps(result)
+        return _told(ctx, result)
 
     @function_tool
     async def order_the_usual(self, ctx: RunContext[CallState]) -> str:
@@ -279,7 +270,13 @@ class Assistant(Agent):
         email = state.customer_email
         result = await order_the_usual(state.store, call=state.call_id, email=email)
         state.note_effect(result)
-        return json.dumps(result)
+        return _told(ctx, result)
+
+
+def _told(ctx: RunContext[CallState], result: Result) -> str:
+    """A tool's result for the model; the recogniser learns the names in it."""
+    expect_names(ctx.session, result)
+    return json.dumps(result)
 
 
 def instructions(openers: Sequence[str]) -> str:

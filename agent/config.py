@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .routes import Route, RouteError, parse_chain
+from .routes import RealtimeRoute, Route, RouteError, parse_chain, parse_realtime
 
 DEV_API_KEY = "devkey"
 DEV_API_SECRET = "secret"  # noqa: S105 - what `livekit-server --dev` itself uses; refused by `start`
@@ -36,6 +36,15 @@ def _chain(value: str) -> str:
         parse_chain(value)
     except RouteError as e:
         raise ValueError(str(e)) from None
+    return value
+
+
+def _realtime(value: str) -> str:
+    if value:
+        try:
+            parse_realtime(value)
+        except RouteError as e:
+            raise ValueError(str(e)) from None
     return value
 
 
@@ -176,15 +185,42 @@ class Settings(BaseSettings):
     aigateway_base_url: str = Field("https://api.aigateway.sh/v1", alias="AIGATEWAY_BASE_URL")
     aigateway_dialect: Literal["deepgram", "minimal"] = Field("deepgram", alias="AIGATEWAY_DIALECT")
     aigateway_store_transcript: bool = Field(False, alias="AIGATEWAY_STORE_TRANSCRIPT")
+    aigateway_stt_encoding: Literal["linear16", "opus"] = Field(
+        "linear16", alias="AIGATEWAY_STT_ENCODING"
+    )
+    """How the caller's audio is sent to AIgateway; "opus" takes a tenth of the bandwidth."""
+    gateflow_api_key: SecretStr | None = Field(None, alias="GATEFLOW_API_KEY")
+    gateflow_base_url: str = Field("https://api.gateflow.ai/v1", alias="GATEFLOW_BASE_URL")
     local_gateway_url: str = Field("http://127.0.0.1:8787/v1", alias="LOCAL_GATEWAY_URL")
     gateway_key: SecretStr | None = Field(None, alias="GATEWAY_KEY")
     deepgram_api_key: SecretStr | None = Field(None, alias="DEEPGRAM_API_KEY")
     openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY")
     eleven_api_key: SecretStr | None = Field(None, alias="ELEVEN_API_KEY")
+    deepgram_base_url: str = Field("https://api.deepgram.com/v1", alias="DEEPGRAM_BASE_URL")
+    openai_base_url: str = Field("https://api.openai.com/v1", alias="OPENAI_BASE_URL")
+    eleven_base_url: str = Field("https://api.elevenlabs.io/v1", alias="ELEVEN_BASE_URL")
+    inference_url: str = Field(
+        "https://agent-gateway.livekit.cloud/v1", alias="LIVEKIT_INFERENCE_URL"
+    )
+    inference_api_key: str = Field("", alias="LIVEKIT_INFERENCE_API_KEY")
+    """Key and secret of LiveKit Inference; empty: those of the media server."""
+    inference_api_secret: SecretStr | None = Field(None, alias="LIVEKIT_INFERENCE_API_SECRET")
 
     stt: Chain = Field("aigateway:deepgram/nova-3", alias="AGENT_STT")
     llm: Chain = Field("aigateway:moonshot/kimi-k2.6", alias="AGENT_LLM")
     tts: Chain = Field("aigateway:elevenlabs/eleven-turbo-v3:rachel", alias="AGENT_TTS")
+
+    realtime: Annotated[str, AfterValidator(_realtime)] = Field("", alias="AGENT_REALTIME")
+    """One model for a whole call, `provider:template[:transport]`; empty: the three chains."""
+    llm_max_tokens: int = Field(0, ge=0, le=100_000, alias="AGENT_LLM_MAX_TOKENS")
+    """Longest answer of the language model, in tokens; 0: as the provider has it."""
+    keyterms: Annotated[list[str], NoDecode, BeforeValidator(_bar_separated)] = Field(
+        default_factory=list, alias="AGENT_KEYTERMS"
+    )
+    """Words that callers will say and a recogniser may not know, separated by |. What tools find
+    in a call, such as the name of a product, is added to them."""
+    allow_interrupt: bool = Field(True, alias="AGENT_ALLOW_INTERRUPT")
+    """Whether callers can speak over the agent; off, nobody is heard while it speaks."""
 
     agent_name: str = Field("", alias="AGENT_NAME")
     """Name for explicit dispatch; empty: the worker joins every new room."""
@@ -201,6 +237,10 @@ class Settings(BaseSettings):
         "What can I do for you?",
         alias="AGENT_GREETING",
     )
+    realtime_greeting: str = Field(
+        "Hi, this is Parley. What would you like to talk about?", alias="AGENT_REALTIME_GREETING"
+    )
+    """The greeting with a realtime model, which has no tools."""
     farewell: str = Field("Thanks for calling. Goodbye!", alias="AGENT_FAREWELL")
     openers: Annotated[list[str], NoDecode, BeforeValidator(_bar_separated)] = Field(
         default_factory=lambda: list(DEFAULT_OPENERS), alias="AGENT_OPENERS"
@@ -247,9 +287,34 @@ class Settings(BaseSettings):
         return parse_chain(self.tts)
 
     @property
+    def realtime_route(self) -> RealtimeRoute | None:
+        """The realtime model; None: the three chains."""
+        return parse_realtime(self.realtime) if self.realtime else None
+
+    @property
     def browser_livekit_url(self) -> str:
         """The media server's address for browsers."""
         return self.web.livekit_url or self.livekit_url
+
+    @property
+    def providers(self) -> list[str]:
+        """Everybody who is asked in a call, each once.
+
+        Of the chains, a realtime model leaves the voice, for what the agent says by itself, and on
+        a websocket the ears, which tell what the caller said.
+        """
+        routes: list[Route | RealtimeRoute] = [*self.tts_routes]
+        if route := self.realtime_route:
+            routes.append(route)
+        else:
+            routes += self.llm_routes
+        if route is None or route.transport == "websocket":
+            routes += self.stt_routes
+        return list(dict.fromkeys(route.provider for route in routes))
+
+    def has_inference_account(self) -> bool:
+        """Whether LiveKit Inference can be asked: with its own key, or LiveKit Cloud's."""
+        return _is_set(self.inference_api_secret) or not self.uses_dev_credentials()
 
     def has_gateway_account(self) -> bool:
         """Whether a key of the real gateway is set."""
@@ -265,6 +330,7 @@ class Settings(BaseSettings):
 
 _KEY_VARIABLES = {
     "aigateway": ("aigateway_api_key", "AIGATEWAY_API_KEY"),
+    "gateflow": ("gateflow_api_key", "GATEFLOW_API_KEY"),
     "deepgram": ("deepgram_api_key", "DEEPGRAM_API_KEY"),
     "openai": ("openai_api_key", "OPENAI_API_KEY"),
     "elevenlabs": ("eleven_api_key", "ELEVEN_API_KEY"),
@@ -293,19 +359,20 @@ def load_settings() -> Settings:
 
 
 def require_keys(settings: Settings) -> None:
-    """Check that every provider named in the chains has its key.
+    """Check that every provider that is used has its key.
 
     Raises:
         ConfigError: A key is missing; the message names it and says how to go on without it.
     """
-    routes = [*settings.stt_routes, *settings.llm_routes, *settings.tts_routes]
     missing = {
-        variable: route.provider
-        for route in routes
-        if (known := _KEY_VARIABLES.get(route.provider))
+        variable: provider
+        for provider in settings.providers
+        if (known := _KEY_VARIABLES.get(provider))
         for attribute, variable in [known]
         if not _is_set(getattr(settings, attribute))
     }
+    if "inference" in settings.providers and not settings.has_inference_account():
+        missing |= {"LIVEKIT_INFERENCE_API_SECRET": "inference"}
     if missing:
         names = " and ".join(f"{name} (for {provider})" for name, provider in missing.items())
         raise ConfigError(
@@ -313,5 +380,10 @@ def require_keys(settings: Settings) -> None:
         )
 
 
+def revealed(secret: SecretStr | None) -> str:
+    """A secret as a plugin wants it; empty when it is not set."""
+    return secret.get_secret_value() if secret else ""
+
+
 def _is_set(secret: SecretStr | None) -> bool:
-    return secret is not None and bool(secret.get_secret_value().strip())
+    return bool(revealed(secret).strip())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROVIDERS = ("aigateway", "local", "deepgram", "openai", "elevenlabs")
+PROVIDERS = ("aigateway", "gateflow", "local", "deepgram", "openai", "elevenlabs", "inference")
+REALTIME_PROVIDERS = ("gateflow",)
+TRANSPORTS = ("websocket", "pipeline")
 
 
 class RouteError(ValueError):
@@ -43,3 +45,40 @@ def _parse_route(text: str) -> Route:
     if provider not in PROVIDERS:
         raise RouteError(f"unknown provider {provider!r}, expected one of {', '.join(PROVIDERS)}")
     return Route(provider, model, voice or None)
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeRoute:
+    """One model that hears, thinks and speaks: a provider's pipeline, over one of its transports.
+
+    Attributes:
+        provider: Whose it is.
+        template: Which of the provider's pipelines.
+        transport: "websocket": the provider finds the turns; "pipeline": one request a turn.
+    """
+
+    provider: str
+    template: str
+    transport: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.template}:{self.transport}"
+
+
+def parse_realtime(text: str) -> RealtimeRoute:
+    """Read `provider:template[:transport]`; the transport is "websocket" unless it is named.
+
+    Raises:
+        RouteError: It is malformed, or names something unknown.
+    """
+    provider, _, rest = text.strip().partition(":")
+    template, _, transport = rest.partition(":")
+    if not template:
+        raise RouteError(f"{text!r} is not of the form provider:template[:transport]")
+    if provider not in REALTIME_PROVIDERS:
+        known = ", ".join(REALTIME_PROVIDERS)
+        raise RouteError(f"{provider!r} has no realtime model here, expected one of {known}")
+    transport = transport or TRANSPORTS[0]
+    if transport not in TRANSPORTS:
+        raise RouteError(f"unknown transport {transport!r}, expected {' or '.join(TRANSPORTS)}")
+    return RealtimeRoute(provider, template, transport)

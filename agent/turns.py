@@ -43,7 +43,9 @@ def load_vad(settings: Settings) -> lk_vad.VAD:
     return inference.VAD(model="silero", min_silence_duration=settings.turn.vad_min_silence_s)
 
 
-def turn_handling(turn: TurnSettings, detector: TurnDetector) -> TurnHandlingOptions:
+def turn_handling(
+    turn: TurnSettings, detector: TurnDetector, *, interruptible: bool = True
+) -> TurnHandlingOptions:
     """The session's turn handling.
 
     Nothing here may leave the machine: left to itself the framework picks LiveKit's hosted turn
@@ -55,6 +57,7 @@ def turn_handling(turn: TurnSettings, detector: TurnDetector) -> TurnHandlingOpt
         # The detector does the waiting; what the framework adds to it is nothing.
         endpointing=EndpointingOptions(mode="fixed", min_delay=0.0, max_delay=turn.unfinished_s),
         interruption=InterruptionOptions(
+            enabled=interruptible,
             mode="vad",
             min_duration=turn.min_interruption_s,
             resume_false_interruption=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from livekit.agents import (
@@ -14,16 +16,21 @@ from livekit.agents import (
     CloseReason,
     JobContext,
     JobProcess,
+    STTContextOptions,
+    TurnHandlingOptions,
     llm,
     room_io,
     stt,
     tts,
     vad,
 )
+from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.room_io.types import TextInputCallback
 from livekit.agents.worker import ServerEnvOption
+from livekit.plugins import gateflow
 
+from . import realtime
 from .assistant import Assistant, CallState
 from .config import ConfigError, Settings, load_settings, require_keys
 from .observe import metrics
@@ -32,10 +39,11 @@ from .observe.record import TurnRecord
 from .observe.transport import TransportEstimate
 from .observe.waterfall import Waterfall
 from .presence import Presence
-from .providers import build_llm, build_stt, build_tts
+from .providers import build_llm, build_realtime, build_stt, build_tts
 from .speech.phrases import PhraseCache
 from .tools.store import Store
 from .turns import TurnDetector, load_vad, open_turn_model, turn_handling
+from .wording import WordingAgent
 
 logger = logging.getLogger("parley.worker")
 
@@ -89,9 +97,16 @@ def prewarm(process: JobProcess) -> None:
         logger.error("calls will be refused: %s", e)
 
 
-def _plugins(
-    settings: Settings, detector: vad.VAD
-) -> tuple[stt.STT[Any], llm.LLM[Any], tts.TTS[Any]]:
+@dataclass(frozen=True)
+class _Plugins:
+    """What hears, thinks and speaks in a call, not yet connected."""
+
+    ears: stt.STT[Any] | None
+    model: llm.LLM[Any] | gateflow.RealtimeModel
+    voice: tts.TTS[Any]
+
+
+def _plugins(settings: Settings, detector: vad.VAD) -> _Plugins:
     """Ears, mind and voice, not yet connected; a process has one call, so they are used once.
 
     An HTTP client takes some 100 ms to read the system's certificates; in a call, that would be
@@ -101,7 +116,12 @@ def _plugins(
         ConfigError: A route cannot be used.
     """
     require_keys(settings)
-    return build_stt(settings, vad=detector), build_llm(settings), build_tts(settings)
+    voice = build_tts(settings)
+    if route := settings.realtime_route:
+        realtime.require_usable(route, settings)
+        ears = build_stt(settings, vad=detector) if route.transport == "websocket" else None
+        return _Plugins(ears, build_realtime(route, settings, vad=detector), voice)
+    return _Plugins(build_stt(settings, vad=detector), build_llm(settings), voice)
 
 
 async def run_call(ctx: JobContext) -> None:
@@ -109,39 +129,27 @@ async def run_call(ctx: JobContext) -> None:
     settings = load_settings()
     ctx.log_context_fields = {"room": ctx.room.name}
     detector = ctx.proc.userdata[_VAD]
-    ears, model, voice = ctx.proc.userdata.pop(_PLUGINS, None) or _plugins(settings, detector)
-    turns = TurnDetector(
-        settings=settings.turn, open_model=open_turn_model if settings.turn.turn_model else None
-    )
-    session = AgentSession[CallState](
-        userdata=CallState(
-            call_id=ctx.job.room.sid or ctx.room.name,
-            store=Store(settings.store_path),
-            customer_email=settings.customer_email,
-        ),
-        stt=ears,
-        llm=model,
-        tts=voice,
-        vad=detector,
-        turn_handling=turn_handling(settings.turn, turns),
-        aec_warmup_duration=settings.turn.aec_warmup_s or None,
-        conn_options=SessionConnectOptions(
-            stt_conn_options=_CONNECT_OPTIONS,
-            llm_conn_options=_CONNECT_OPTIONS,
-            tts_conn_options=_CONNECT_OPTIONS,
-            max_unrecoverable_errors=_UNRECOVERABLE_ERRORS,
-        ),
-    )
+    plugins: _Plugins = ctx.proc.userdata.pop(_PLUGINS, None) or _plugins(settings, detector)
     phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
-    turns.watch(session)
+    agent_of: Callable[..., WordingAgent]
+    if isinstance(plugins.model, llm.LLM):
+        turns = TurnDetector(
+            settings=settings.turn, open_model=open_turn_model if settings.turn.turn_model else None
+        )
+        handling = turn_handling(settings.turn, turns, interruptible=settings.allow_interrupt)
+        session = _session(ctx, settings, detector, plugins, handling)
+        turns.watch(session)
+        agent_of = partial(Assistant, model=plugins.model, turns=turns)
+        typed = _typed(settings.text_max_chars)
+    else:
+        session = _session(ctx, settings, detector, plugins, realtime.turn_handling(settings))
+        agent_of, typed = realtime.RealtimeAssistant, realtime.say_that_text_is_not_read
     waterfall = Waterfall(
         session,
         lambda record: _tell_turn(record, publisher),
         transport=TransportEstimate(ctx.room),
     )
-    assistant = Assistant(
-        settings=settings, model=model, phrases=phrases, turns=turns, waterfall=waterfall
-    )
+    assistant = agent_of(settings=settings, phrases=phrases, waterfall=waterfall)
     _close_plugins_after(session, ctx)
     _close_room_after(session, ctx)
     publisher = _tell_the_room(session, ctx, settings, assistant)
@@ -150,7 +158,7 @@ async def run_call(ctx: JobContext) -> None:
         room=ctx.room,
         room_options=room_io.RoomOptions(
             audio_input=room_io.AudioInputOptions(frame_size_ms=_INPUT_FRAME_MS),
-            text_input=room_io.TextInputOptions(text_input_cb=_typed(settings.text_max_chars)),
+            text_input=room_io.TextInputOptions(text_input_cb=typed),
             close_on_disconnect=False,  # Presence decides
         ),
         # Whoever may send data could ask a session host for the instructions and the history.
@@ -166,8 +174,38 @@ async def run_call(ctx: JobContext) -> None:
     session.on("close", lambda _: presence.stop())
 
 
+def _session(
+    ctx: JobContext,
+    settings: Settings,
+    detector: vad.VAD,
+    plugins: _Plugins,
+    handling: TurnHandlingOptions,
+) -> AgentSession[CallState]:
+    """The session of a call, not yet started."""
+    return AgentSession[CallState](
+        userdata=CallState(
+            call_id=ctx.job.room.sid or ctx.room.name,
+            store=Store(settings.store_path),
+            customer_email=settings.customer_email,
+        ),
+        stt=plugins.ears or NOT_GIVEN,
+        llm=plugins.model,
+        tts=plugins.voice,
+        vad=detector,
+        turn_handling=handling,
+        stt_context_options=STTContextOptions(keyterms=settings.keyterms),
+        aec_warmup_duration=settings.turn.aec_warmup_s or None,
+        conn_options=SessionConnectOptions(
+            stt_conn_options=_CONNECT_OPTIONS,
+            llm_conn_options=_CONNECT_OPTIONS,
+            tts_conn_options=_CONNECT_OPTIONS,
+            max_unrecoverable_errors=_UNRECOVERABLE_ERRORS,
+        ),
+    )
+
+
 def _tell_the_room(
-    session: AgentSession[CallState], ctx: JobContext, settings: Settings, assistant: Assistant
+    session: AgentSession[CallState], ctx: JobContext, settings: Settings, assistant: WordingAgent
 ) -> Publisher:
     """Send turns, tools and cost to the page."""
     publisher = Publisher(room=ctx.room, session=session, prices=settings.prices, reply=assistant)
@@ -190,7 +228,7 @@ def _typed(max_chars: int) -> TextInputCallback:
 
     async def take(session: AgentSession[CallState], event: room_io.TextInputEvent) -> None:
         if text := event.text.strip()[:max_chars]:
-            await session.interrupt()
+            await session.interrupt(force=True)
             _ = session.generate_reply(user_input=text)
 
     return take
@@ -201,7 +239,7 @@ def _close_plugins_after(session: AgentSession[CallState], ctx: JobContext) -> N
 
     async def close_plugins() -> None:
         for plugin in (session.stt, session.llm, session.tts):
-            if isinstance(plugin, stt.STT | llm.LLM | tts.TTS):
+            if isinstance(plugin, stt.STT | llm.LLM | llm.RealtimeModel | tts.TTS):
                 await plugin.aclose()
 
     ctx.add_shutdown_callback(close_plugins)

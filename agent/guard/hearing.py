@@ -75,7 +75,7 @@ class HearingGuard:
         self._failures += 1
         logger.warning("not hearing the caller", extra={"failures": self._failures})
         if self._failures >= self._settings.max_failed_turns:
-            self._goodbye = self._goodbye or asyncio.create_task(self._give_up())
+            self._goodbye = self._goodbye or asyncio.create_task(self._give_up("stt"))
         else:
             self._ask_again()
 
@@ -89,8 +89,8 @@ class HearingGuard:
             guard_acted(GuardAction.CANNOT_HEAR, stage="stt")
             self._asking = self._say(self._settings.cannot_hear)
 
-    async def _give_up(self) -> None:
-        guard_acted(GuardAction.GIVE_UP, stage="stt")
+    async def _give_up(self, stage: str) -> None:
+        guard_acted(GuardAction.GIVE_UP, stage=stage)
         speech = self._say(self._settings.give_up)
         try:
             async with asyncio.timeout(_GIVE_UP_TIMEOUT_S):

@@ -41,13 +41,19 @@ def test_events_of_pipelines_and_socket(event: dict[str, object], expected: obje
     assert realtime.decode(event) == expected
 
 
-@pytest.mark.parametrize(("recoverable", "retryable"), [(True, True), (False, False)])
-def test_errors_carry_their_verdict(recoverable: bool, retryable: bool) -> None:
-    event: dict[str, object] = {
-        "type": "error",
-        "message": "my number is 4711",
-        "recoverable": recoverable,
-    }
+@pytest.mark.parametrize(
+    ("members", "retryable"),
+    [
+        ({"recoverable": True}, True),
+        ({"recoverable": False}, False),
+        ({}, False),
+        ({"code": "overloaded"}, True),
+        ({"code": "invalid_api_key"}, False),
+        ({"status": 503}, True),
+    ],
+)
+def test_errors_carry_their_verdict(members: dict[str, object], retryable: bool) -> None:
+    event: dict[str, object] = {"type": "error", "message": "my number is 4711", **members}
     for decode in (stt.decode, realtime.decode):
         message = decode(event)
         assert isinstance(message, ErrorMessage)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import aiohttp
 from livekit import rtc
-from livekit.agents import APIError, llm, utils
+from livekit.agents import APIError, APIStatusError, llm, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
 from livekit.plugins.gatewaykit.errors import ProtocolError, exhausted
@@ -128,7 +128,8 @@ class PipelineSession(RealtimeSession):
             if not created.done():
                 created.set_exception(llm.RealtimeError("the pipeline found nothing to answer"))
         except APIError as error:
-            self._report(error, recoverable=is_retryable(error))
+            # a turn that is lost is not the call: the next one may do well
+            self._report(error, recoverable=not turn.refused)
             if not created.done():
                 created.set_exception(llm.RealtimeError(str(error)))
         finally:
@@ -163,6 +164,8 @@ class _Turn:
         self._generation: Generation | None = None
         self._heard_final = False
         self._bad = 0
+        self.refused = False
+        """Whether another turn would fail for the same reason."""
 
     async def ask(self, recording: bytes) -> None:
         """One request.
@@ -183,8 +186,9 @@ class _Turn:
             if not done:
                 raise ProtocolError("the pipeline ended in the middle")
         except APIError as error:
+            self._session._faults.note_error(error)
+            self.refused = isinstance(error, APIStatusError) and not is_retryable(error)
             if self._generation is None:
-                self._session._faults.note_error(error)
                 raise
             raise exhausted(error, "the reply was cut short") from None
 

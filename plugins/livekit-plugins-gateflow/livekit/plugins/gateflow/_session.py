@@ -120,8 +120,7 @@ class RealtimeSession(llm.RealtimeSession[Never]):
             self._generation = None
 
     def _report(self, error: APIError, *, recoverable: bool) -> None:
-        """Tell the framework of a failure."""
-        self._faults.note_error(error)
+        """Tell the framework of a failure; one that is not recoverable ends the session there."""
         self.emit(
             "error",
             llm.RealtimeModelError(

@@ -190,6 +190,7 @@ class SocketSession(RealtimeSession):
         try:
             await run_beside(self._receive(socket), self._send(socket))
         except APIError as error:
+            self._faults.note_error(error)
             return error
         finally:
             await socket.aclose()
@@ -269,6 +270,7 @@ class SocketSession(RealtimeSession):
         if not is_retryable(error):
             raise error
         self._end_generation()
+        self._faults.note_error(error)
         self._report(error, recoverable=True)
 
     def _reply(self) -> Generation:

@@ -11,10 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from livekit.plugins.gatewaykit.envelope import ErrorMessage, UnknownMessage, decode_error
+from livekit.plugins.gatewaykit.envelope import ErrorMessage, UnknownMessage
 from livekit.plugins.gatewaykit.json import optional_str, required_str
 
 from .audio import decode_audio, encode_audio
+from .errors import decode_error
 
 
 @dataclass(frozen=True, slots=True)

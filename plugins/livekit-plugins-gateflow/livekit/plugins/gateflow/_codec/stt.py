@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livekit.plugins.gatewaykit.envelope import ErrorMessage, UnknownMessage, decode_error
+from livekit.plugins.gatewaykit.envelope import ErrorMessage, UnknownMessage
 from livekit.plugins.gatewaykit.json import optional_str, required_str
+
+from .errors import decode_error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""Guards a call with a realtime model: its failures are told, not sat through in silence."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livekit.agents import ConversationItemAddedEvent, ErrorEvent, UserStateChangedEvent, llm
+
+from ..observe.events import GuardAction, guard_acted
+from .hearing import HearingGuard
+
+
+class RealtimeGuard(HearingGuard):
+    """Says an apology for a reply that a realtime model owes, and goodbye when it will owe more."""
+
+    _owed = False
+    """Whether the caller has spoken and has had no reply since."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        super().start()
+        self._session.on("user_state_changed", self._on_user_state)
+        self._session.on("conversation_item_added", self._on_item)
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        self._session.off("user_state_changed", self._on_user_state)
+        self._session.off("conversation_item_added", self._on_item)
+        await super().aclose()
+
+    def _on_error(self, event: ErrorEvent) -> None:
+        error = event.error
+        if not isinstance(error, llm.RealtimeModelError):
+            return  # the ears beside it: captions are missing, and the call goes on
+        final = not error.recoverable
+        # The framework closes the session at the first final error, without a word; an error that
+        # is marked as recoverable is left to the application.
+        error.recoverable = True
+        self._failures += self._owed
+        if final or self._failures >= self._settings.max_failed_turns:
+            self._goodbye = self._goodbye or asyncio.create_task(self._give_up("realtime"))
+        elif self._owed:
+            self._owed = False
+            speaking = self._session.agent_state == "speaking"
+            action = GuardAction.BROKE_OFF if speaking else GuardAction.APOLOGY
+            guard_acted(action, stage="realtime")
+            _ = self._say(self._settings.broke_off if speaking else self._settings.apology)
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self._owed = True
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        if isinstance(event.item, llm.ChatMessage) and event.item.role == "assistant":
+            self._owed = False
+            self._failures = 0
