@@ -8,7 +8,8 @@ from bench.lines import Lines, Step
 from bench.results import Turn
 from caller.errors import NoReply
 from caller.mouth import Spoken
-from caller.room import Caller, Heard
+from caller.party import Heard
+from caller.room import Caller
 
 NOISE_AFTER_S = 0.7
 """From the reply's onset to the cough or murmur."""

@@ -16,7 +16,8 @@ import typer
 from caller.conversation import CallResult, Conversation, Progress, TurnResult
 from caller.ears import Ears
 from caller.errors import CallerError
-from caller.room import REPLY_TIMEOUT_S, Caller
+from caller.party import REPLY_TIMEOUT_S
+from caller.room import Caller
 from caller.script import Script, ScriptError, Turn, load_script
 from caller.voice import Voice
 

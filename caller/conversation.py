@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from caller.ears import Ears
 from caller.errors import CallerError
-from caller.room import Caller, Heard
+from caller.party import Heard, Party
 from caller.script import Script, Turn
 
 HANG_UP_TIMEOUT_S = 15.0
@@ -88,7 +88,7 @@ class Conversation:
     """One call after a script, on a caller that is in its room.
 
     Args:
-        caller: In the room already.
+        caller: In the call already.
         script: Its lines are best rendered beforehand (`Voice.prepare`).
         ears: What understands the agent; None to time only, and expect nothing.
         progress: Told as the call goes on.
@@ -100,7 +100,7 @@ class Conversation:
     def __init__(
         self,
         *,
-        caller: Caller,
+        caller: Party,
         script: Script,
         ears: Ears | None,
         progress: Progress | None = None,

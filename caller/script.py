@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from caller.errors import CallerError
 from caller.expect import Phrase
-from caller.room import REPLY_TIMEOUT_S, SILENCE_MS
+from caller.party import REPLY_TIMEOUT_S, SILENCE_MS
 
 TURN_KEYS = {"say", "wav", "listen", "wait_s", "barge_in_after_ms", "expect", "expect_all"}
 ACTIONS = ("say", "wav", "listen", "wait_s")

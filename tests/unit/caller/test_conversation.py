@@ -12,8 +12,9 @@ from caller.ears import Ears
 from caller.errors import NoReply
 from caller.expect import Phrase
 from caller.mouth import Spoken
+from caller.party import Heard
 from caller.quality import Quality
-from caller.room import Caller, Heard
+from caller.room import Caller
 from caller.script import Script, Turn
 
 HEALTH = ClockHealth(drift_ms=0.1, late_ms=3.0, holes=0, lost_ms=0.0)
