@@ -214,7 +214,7 @@ class Assistant(WordingAgent):
 
         opening = await self.openers.begin(aiter(text))
         if self._waterfall:
-            self._waterfall.opening(opening.kind)
+            self._waterfall.opening(opening.kind, opening.characters_saved)
         for frame in opening.audio:
             yield frame
         async for frame in self._guard.audio(opening.rest, synthesize):

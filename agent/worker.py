@@ -41,6 +41,7 @@ from .observe.waterfall import Waterfall
 from .presence import Presence
 from .providers import build_llm, build_realtime, build_stt, build_tts
 from .speech.phrases import PhraseCache
+from .speech.plain import without_markdown
 from .tools.store import Store
 from .turns import TurnDetector, load_vad, open_turn_model, turn_handling
 from .wording import WordingAgent
@@ -195,6 +196,7 @@ def _session(
         turn_handling=handling,
         stt_context_options=STTContextOptions(keyterms=settings.keyterms),
         aec_warmup_duration=settings.turn.aec_warmup_s or None,
+        tts_text_transforms=[without_markdown, "filter_emoji"],
         conn_options=SessionConnectOptions(
             stt_conn_options=_CONNECT_OPTIONS,
             llm_conn_options=_CONNECT_OPTIONS,

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 
-from bench.lines import Lines, Step
+from bench.lines import NOISES, Lines, Step
 from bench.results import Turn
+from caller.activity import Span
 from caller.errors import NoReply
 from caller.mouth import Spoken
 from caller.party import Heard
 from caller.room import Caller
 
 NOISE_AFTER_S = 0.7
-"""From the reply's onset to the cough or murmur."""
+"""From the reply's onset to the first noise."""
+NOISE_EVERY_S = 2.5
+"""From each noise to the next: a reply that was paused is long resumed by then."""
 BARGE_AFTER_MS = 1000.0
 """From the reply's onset to the interruption."""
 STOP_S = 1.0
 """Silence after a noise that counts as a reply stopped."""
 ENOUGH_LEFT_S = 0.5
 """A silence that begins later than this before the reply's own end is that end."""
-CALM_S = 1.2
-"""Silence before the next line: longer than a reply's inner pauses."""
+CALM_S = 1.0
+"""Silence before the next line, after a turn in which something happened: longer than a reply's
+inner pauses."""
 CALM_TIMEOUT_S = 12.0
 MAX_STUTTER_MS = 20.0
 """A line that left the microphone with more of a gap than this is not worth timing."""
@@ -56,8 +61,9 @@ class Conversation:
             try:
                 turn = await self._turn(step)
             except NoReply:
-                turn = Turn(kind=step.kind, then=step.then, failed=True)
-            await self._calm()
+                turn = Turn(kind=step.kind, failed=True)
+            if turn.failed or turn.kind != "plain":
+                await self._calm()
             turn.llm_requests = await self._requests() - before
             heard(turn)
 
@@ -86,11 +92,15 @@ class Conversation:
     async def _noise(self, step: Step) -> Turn:
         spoken = await self._say(step.says)
         begun = await self._begun(spoken.end_s)
-        noise = await self._caller.voice.line(self._lines.audio[step.then])
-        made = await self._caller.mouth.speak(noise, not_before=begun + NOISE_AFTER_S)
-        reply = await self._caller.hear_reply()
-        stopped = await self._stopped(made.onset_s, begun + CHAR_S * len(step.reply))
-        return Turn(kind="noise", then=step.then, heard_ms=_time(reply, spoken), stopped=stopped)
+        made: list[float] = []
+        for number, noise in enumerate(NOISES):
+            line = await self._caller.voice.line(self._lines.audio[noise])
+            not_before = begun + NOISE_AFTER_S + number * NOISE_EVERY_S
+            made.append((await self._caller.mouth.speak(line, not_before=not_before)).onset_s)
+        reply = await self._caller.hear_reply(silence_ms=1200 * STOP_S)
+        ends = begun + CHAR_S * len(step.reply)
+        stopped = stopped_by(self._caller.ear.activity.spans, made, ends_s=ends)
+        return Turn(kind="noise", heard_ms=_time(reply, spoken), stopped=stopped)
 
     async def _barge(self, step: Step) -> Turn:
         spoken = await self._say(step.says)
@@ -116,23 +126,6 @@ class Conversation:
             raise NoReply(f"The agent said nothing for {timeout_s:g} s.")
         return found.start
 
-    async def _stopped(self, noise_s: float, end_s: float) -> bool:
-        """Whether the reply fell silent for `STOP_S` after the noise, well before its own end.
-
-        Args:
-            noise_s: When the noise began.
-            end_s: When the reply ends if nothing stops it.
-        """
-        activity = self._caller.ear.activity
-        around = activity.last_sound_before(noise_s)
-
-        def silent() -> float | None:
-            utterance = activity.utterance(around, silence_s=STOP_S)
-            return utterance.end if utterance and utterance.ended else None
-
-        silent_at = await self._caller.ear.until(silent, timeout_s=CALM_TIMEOUT_S)
-        return silent_at is not None and silent_at < end_s - ENOUGH_LEFT_S
-
     async def _calm(self) -> None:
         """Let what is still being said (a resumed reply, an answer to a murmur) come to its end."""
         activity = self._caller.ear.activity
@@ -149,3 +142,25 @@ def _time(reply: Heard, spoken: Spoken) -> float | None:
     if spoken.stutter_ms > MAX_STUTTER_MS:
         return None
     return round((reply.onset_s - spoken.end_s) * 1000, 1)
+
+
+def stopped_by(spans: Sequence[Span], noises: Sequence[float], *, ends_s: float) -> list[bool]:
+    """Whether each noise made the reply fall silent for `STOP_S`, well before its own end.
+
+    What comes after a reply was stopped is not judged: there was nothing left to stop.
+
+    Args:
+        spans: The agent's sound.
+        noises: When they began.
+        ends_s: When the reply ends if nothing pauses it.
+    """
+    ends = [span.end for span in spans]
+    starts = [*(span.start for span in spans[1:]), float("inf")]
+    silences = [end for end, start in zip(ends, starts, strict=True) if start - end >= STOP_S]
+    stopped: list[bool] = []
+    for noise, following in pairwise([*noises, float("inf")]):
+        early = [at for at in silences if noise <= at < min(following, ends_s - ENOUGH_LEFT_S)]
+        stopped.append(bool(early))
+        if early:
+            break
+    return stopped

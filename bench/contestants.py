@@ -53,6 +53,13 @@ def contestants(folder: Path) -> list[Contestant]:
     start = (own, str(ROOT / "agent.py"), "start")
     return [
         Contestant(name="parley", command=start, how="worker", env=parley, ours=True),
+        Contestant(
+            name="parley-no-openers",
+            command=start,
+            how="worker",
+            env=parley | {"AGENT_OPENERS": "", "AGENT_PHRASES": str(folder / "no-phrases")},
+            ours=True,
+        ),
         _worker("livekit-stock", own, "bench.peers.livekit_stock"),
         _worker("livekit-tuned", own, "bench.peers.livekit_tuned"),
         _joining("pipecat-stock", theirs, "bench.peers.pipecat_stock"),

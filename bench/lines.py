@@ -27,8 +27,11 @@ LONGEST_INNER_GAP_S = 0.06
 PAUSE_S = 0.8
 """The pause for thought in a line of kind `pause`."""
 _BLOCK = RATE // 100
-_REPLY = "Sure, let me check that. It comes on Monday."
-_LONG_REPLY = "Sure, let me check that for you. It was packed today and comes on Monday."
+_REPLY = "Sure, it comes on Monday."
+_LONG_REPLY = (
+    "Sure, let me check that for you. It was packed today, it is on its way to you, and it comes "
+    "on Monday."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +39,10 @@ class Step:
     """One turn of the call.
 
     Attributes:
-        kind: What happens in it: nothing else, a noise into the reply, an interruption, or a pause
+        kind: What happens in it: nothing else, `NOISES` into the reply, an interruption, or a pause
             in the line itself (at its comma).
         says: The caller's line.
-        then: The noise ("cough" or a murmur) or the interrupting line.
+        then: The interrupting line.
         reply: What the sim model answers to `says`.
     """
 
@@ -49,28 +52,29 @@ class Step:
     reply: str = _REPLY
 
 
-COUGH = "cough"
+COUGH, MURMUR = "cough", "Mhm."
+NOISES = (COUGH, MURMUR)
 
 CALL = (
     Step(kind="plain", says="The shoes were too tight for me."),
-    Step(kind="noise", says="Please book the early train for me.", then=COUGH, reply=_LONG_REPLY),
     Step(
         kind="barge",
         says="The blue jacket was too small for me.",
         then="No, please take the later train.",
         reply=_LONG_REPLY,
     ),
+    Step(kind="noise", says="Please book the early train for me.", reply=_LONG_REPLY),
     Step(kind="pause", says="I would like to book a flight to, Berlin on Friday morning."),
-    Step(kind="noise", says="The screen has a scratch on it.", then="Mhm.", reply=_LONG_REPLY),
     Step(kind="plain", says="Could you tell me what it costs?"),
+    Step(kind="plain", says="The screen has a scratch on it."),
     Step(
         kind="barge",
         says="The coffee machine does not work.",
         then="Stop, that is not what I asked for.",
         reply=_LONG_REPLY,
     ),
-    Step(kind="noise", says="Please send me the tickets again.", then=COUGH, reply=_LONG_REPLY),
-    Step(kind="noise", says="How much does the ticket cost?", then="Mhm.", reply=_LONG_REPLY),
+    Step(kind="plain", says="How much does the ticket cost?"),
+    Step(kind="plain", says="Please send me the tickets again."),
 )
 """The call that everyone gets. The first four turns have one of each kind: the quick run.
 
@@ -95,11 +99,10 @@ async def render(folder: Path, voice: Voice) -> Lines:
     """
     audio: dict[str, Path] = {}
     utterances: list[dict[str, object]] = []
-    coughs = 0
     for step in CALL:
-        for words in filter(None, (step.says, step.then)):
+        noises = NOISES if step.kind == "noise" else ()
+        for words in filter(None, (step.says, *noises, step.then)):
             if words == COUGH:
-                coughs += 1
                 samples, said = cough(rate=RATE, seed=1), [""]
             else:
                 samples = (await voice.line(words)).samples

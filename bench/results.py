@@ -23,20 +23,18 @@ class Turn:
 
     Attributes:
         kind: What happened in it.
-        then: The noise made into the reply, if one was.
         heard_ms: From the end of the caller's speech to the agent's first sound.
         stop_ms: From the onset of an interruption to silence.
-        stopped: Whether a noise stopped the reply.
+        stopped: For each noise into the reply, whether it stopped it.
         cut_off: Whether the agent began before a line with a pause was over.
         llm_requests: Chat requests that the turn caused.
         failed: No reply came.
     """
 
     kind: Kind
-    then: str = ""
     heard_ms: float | None = None
     stop_ms: float | None = None
-    stopped: bool | None = None
+    stopped: list[bool] = field(default_factory=list)
     cut_off: bool | None = None
     llm_requests: int = 0
     failed: bool = False
@@ -79,7 +77,7 @@ class Result:
     @property
     def noises(self) -> tuple[int, int]:
         """Noises that stopped the reply, and all of them."""
-        judged = [turn.stopped for turn in self.turns if turn.stopped is not None]
+        judged = [stopped for turn in self.turns for stopped in turn.stopped]
         return sum(judged), len(judged)
 
     @property

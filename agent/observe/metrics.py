@@ -40,6 +40,9 @@ PART_S = Histogram(
     buckets=_PART_BUCKETS_S,
 )
 OPENERS = Counter("parley_openers", "Replies by how they began", ["result"])
+OPENER_CHARACTERS = Counter(
+    "parley_opener_characters_saved", "Characters of replies that came from kept audio"
+)
 LLM_REQUESTS = Counter("parley_turn_llm_requests", "Model requests for turns, discarded included")
 TURNS = Counter("parley_turns", "Turns that were answered", ["interrupted"])
 CALLS = Counter("parley_calls", "Calls that have ended", ["reason"])
@@ -60,6 +63,7 @@ def observe_turn(record: TurnRecord) -> None:
     for part in record.parts:
         PART_S.labels(part.name).observe(part.ms / 1000)
     OPENERS.labels(record.opener).inc()
+    OPENER_CHARACTERS.inc(record.characters_saved)
     LLM_REQUESTS.inc(record.llm_requests)
     TURNS.labels(str(record.interrupted).lower()).inc()
 

@@ -35,6 +35,7 @@ class TurnRecord:
         total_ms: The sum of the parts.
         parts: What was waited for, in order of time.
         opener: What the opener cache had to do with it.
+        characters_saved: Characters of the reply that need not be sent to the voice.
         llm_requests: Requests to the language model for this turn, thrown away ones included.
         interrupted: Whether the caller interrupted the reply.
         tools: Names of the tools that were called.
@@ -44,6 +45,7 @@ class TurnRecord:
     total_ms: float
     parts: tuple[Part, ...]
     opener: Opener = "none"
+    characters_saved: int = 0
     llm_requests: int = 0
     interrupted: bool = False
     tools: tuple[str, ...] = ()

@@ -90,6 +90,7 @@ class _Turn:
     """Id of the caller's message that is being answered."""
     marks: Marks = field(default_factory=Marks)
     opener: Opener = "none"
+    characters_saved: int = 0
     tools: list[str] = field(default_factory=list)
     requests: int = 0
     replied: bool = False
@@ -142,7 +143,7 @@ class Waterfall:
         turn.requests += 1
         if turn.message != message_id or turn.marks.asked is None:
             turn.message = message_id
-            turn.opener = "none"
+            turn.opener, turn.characters_saved = "none", 0
             heard = turn.marks.heard if turn is self._turn else self._heard
             turn.marks = replace(
                 turn.marks, heard=heard, asked=self._clock(), answered=None, sent=None, voiced=None
@@ -154,11 +155,11 @@ class Waterfall:
         marks = self._asking.marks
         marks.answered = marks.answered or self._clock()
 
-    def opening(self, kind: Opener) -> None:
+    def opening(self, kind: Opener, characters_saved: int) -> None:
         """The reply begins with kept audio, or does not."""
         turn = self._asking
         if turn.marks.sent is None:
-            turn.opener = kind
+            turn.opener, turn.characters_saved = kind, characters_saved
             if kind == "hit":
                 turn.marks.sent = turn.marks.voiced = self._clock()
 
@@ -238,6 +239,7 @@ class Waterfall:
             total_ms=sum(part.ms for part in parts),
             parts=parts,
             opener=turn.opener,
+            characters_saved=turn.characters_saved,
             llm_requests=turn.requests,
             interrupted=turn.interrupted,
             tools=tuple(turn.tools),

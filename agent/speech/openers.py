@@ -11,29 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import tts
 
+from ..observe.record import Opener
 from .phrases import PhraseCache
 
 _MARKS = ",.!;:…"
 _SPACES = re.compile(r"\s+")
-
-
-@dataclass
-class OpenerCounts:
-    """What the cache has done in this process."""
-
-    hits: int = 0
-    """Replies that began with kept audio."""
-    misses: int = 0
-    """Replies that began with an opener whose audio was not kept yet."""
-    none: int = 0
-    """Replies that began otherwise."""
-    characters_saved: int = 0
-    """Characters that were not sent to the voice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +28,16 @@ class Opening:
     """How a reply begins.
 
     Attributes:
-        kind: "hit", "miss" or "none"; see `OpenerCounts`.
-        audio: The opener's audio, if kept.
+        kind: What kept audio has to do with it.
         rest: What is still to be synthesised; with a miss or none, all of it.
+        audio: The opener's audio, if kept.
+        characters_saved: Characters that need not be sent to the voice.
     """
 
-    kind: Literal["hit", "miss", "none"]
-    audio: list[rtc.AudioFrame]
+    kind: Opener
     rest: AsyncIterator[str]
+    audio: Sequence[rtc.AudioFrame] = ()
+    characters_saved: int = 0
 
 
 class OpenerCache:
@@ -65,7 +54,6 @@ class OpenerCache:
         self._openers.pop("", None)
         words = "|".join(re.escape(opener) for opener in self._openers)
         self._begun = re.compile(rf"\s*({words})[{re.escape(_MARKS)}]+\s*") if words else None
-        self.counts = OpenerCounts()
 
     def render_missing(self, voice: tts.TTS[Any]) -> None:
         """Synthesise in the background what is not kept yet."""
@@ -82,15 +70,16 @@ class OpenerCache:
                 break
             text += piece
         if found is None:
-            self.counts.none += 1
-            return Opening(kind="none", audio=[], rest=_chained(text, pieces))
+            return Opening(kind="none", rest=_chained(text, pieces))
         audio = self._phrases.get(self._openers[_plain(found[1])])
         if audio is None:
-            self.counts.misses += 1
-            return Opening(kind="miss", audio=[], rest=_chained(text, pieces))
-        self.counts.hits += 1
-        self.counts.characters_saved += len(found[0].strip())
-        return Opening(kind="hit", audio=audio, rest=_chained(text[found.end() :], pieces))
+            return Opening(kind="miss", rest=_chained(text, pieces))
+        return Opening(
+            kind="hit",
+            rest=_chained(text[found.end() :], pieces),
+            audio=audio,
+            characters_saved=len(found[0].strip()),
+        )
 
     def _match(self, text: str) -> re.Match[str] | None:
         return self._begun.match(_lower_ascii(text)) if self._begun else None

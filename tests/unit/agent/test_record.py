@@ -13,6 +13,7 @@ def test_a_record_is_plain_json_with_its_parts_in_order() -> None:
         total_ms=230.06,
         parts=(Part(name="uplink", ms=90.0), Part(name="stt", ms=140.06)),
         opener="hit",
+        characters_saved=5,
         llm_requests=2,
         tools=("lookup_order",),
     )
@@ -21,6 +22,7 @@ def test_a_record_is_plain_json_with_its_parts_in_order() -> None:
         "total_ms": 230.1,
         "parts": [{"name": "uplink", "ms": 90.0}, {"name": "stt", "ms": 140.1}],
         "opener": "hit",
+        "characters_saved": 5,
         "llm_requests": 2,
         "interrupted": False,
         "tools": ["lookup_order"],

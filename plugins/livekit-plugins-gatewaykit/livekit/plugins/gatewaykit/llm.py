@@ -17,6 +17,9 @@ from typing import Any
 
 import httpx2 as httpx
 import openai
+
+# The client imports this with its first request: 60 ms of a caller's first turn.
+import openai.resources.chat.chat
 from livekit.agents import (
     APIConnectionError,
     APIConnectOptions,
