@@ -152,8 +152,8 @@ class Assistant(WordingAgent):
             self._guard.committed(item.id)
             self._caller_is_leaving = is_goodbye(item.text_content or "")
         elif item.role == "assistant":
-            self._guard.heard_reply()
-            self._note_reported(item)
+            if self._guard.heard_reply():
+                self._note_reported(item)
             done = self._caller_is_leaving or self._guard.exhausted
             if done and not item.interrupted:
                 logger.info("hanging up", extra={"caller_is_leaving": self._caller_is_leaving})

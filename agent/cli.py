@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 import warnings
 from enum import StrEnum
@@ -50,6 +51,8 @@ def _run_worker() -> None:
         require_keys(settings)
         if sys.argv[1] == "start":
             _refuse_dev_credentials(settings)
+            _require_free("health page", settings.health_port, "AGENT_HEALTH_PORT")
+        _require_free("metrics page", settings.metrics_port, "AGENT_METRICS_PORT")
     # Imported here: the framework takes seconds to import, and not every command needs it.
     from livekit.agents import cli
 
@@ -59,6 +62,19 @@ def _run_worker() -> None:
         # The hint at LiveKit's separate Go tool: these commands need nothing but this project.
         warnings.simplefilter("ignore", DeprecationWarning)
         cli.run_app(build_server(settings))
+
+
+def _require_free(page: str, port: int, variable: str) -> None:
+    """Say which port is taken before the framework fails on it in the middle of its start."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))  # every interface, as the framework does
+        except OSError as e:
+            raise ConfigError(
+                f"Port {port} for the {page} cannot be used: {e.strerror}. Is another worker "
+                f"running here? Set {variable} to a free port, or to 0."
+            ) from None
 
 
 def _refuse_dev_credentials(settings: Settings) -> None:

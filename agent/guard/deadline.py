@@ -22,6 +22,8 @@ class LapseKind(Enum):
 
     SLOW = auto()
     """Nothing yet, and the caller has waited long enough to wonder."""
+    STILL_SLOW = auto()
+    """Nothing yet, a while after that was said."""
     FAILED = auto()
     """Nothing came and nothing will: it failed, or the turn's time is over."""
     BROKE_OFF = auto()
@@ -51,22 +53,29 @@ class TurnClock:
     Attributes:
         turn_id: The caller's message that is being answered.
         begun_at: Event loop time at which the answer was first worked on.
-        filler_due_s: Seconds after the commit after which silence is filled once.
+        filler_due_s: Seconds after the commit after which silence is filled.
+        again_s: Seconds after a filler after which silence is filled again.
         deadline_s: Seconds after which nothing more is awaited.
         committed_at: Event loop time at which the turn was known to have ended; None before.
-        filled: Whether the filler was said in this turn.
+        filled_at: Event loop time of the last filler; None before the first.
+        heard_at: Event loop time of the newest sound of the answer; None before the first.
     """
 
     turn_id: str
     begun_at: float
     filler_due_s: float
+    again_s: float
     deadline_s: float
     committed_at: float | None = None
-    filled: bool = False
+    filled_at: float | None = None
+    heard_at: float | None = None
 
     def filler_at(self) -> float:
-        """Loop time of the filler; never, while the turn is not committed."""
-        return inf if self.committed_at is None else self.committed_at + self.filler_due_s
+        """Loop time of the next filler; never, while the turn is not committed."""
+        if self.committed_at is None:
+            return inf
+        due = max(self.committed_at, self.heard_at or -inf) + self.filler_due_s
+        return due if self.filled_at is None else max(due, self.filled_at + self.again_s)
 
     def give_up_at(self) -> float:
         """Loop time at which the turn is given up."""
@@ -81,15 +90,17 @@ async def guarded(source: AsyncIterator[_T], clock: TurnClock) -> AsyncIterator[
     it. The source is closed whatever happens.
     """
     begun = False
+    loop = asyncio.get_running_loop()
     try:
         first = asyncio.ensure_future(anext(source))
         try:
-            if not clock.filled and not await _done_by(first, clock.filler_at, clock.give_up_at):
-                clock.filled = True
-                yield Lapse(LapseKind.SLOW)
-            if not await _done_by(first, clock.give_up_at):
-                yield Lapse(LapseKind.FAILED, APITimeoutError())
-                return
+            while not await _done_by(first, clock.filler_at, clock.give_up_at):
+                if loop.time() >= clock.give_up_at():
+                    yield Lapse(LapseKind.FAILED, APITimeoutError())
+                    return
+                again = clock.filled_at is not None
+                clock.filled_at = loop.time()
+                yield Lapse(LapseKind.STILL_SLOW if again else LapseKind.SLOW)
             yield first.result()
         finally:
             first.cancel()

@@ -8,7 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from livekit.agents import AgentSession, ErrorEvent, UserInputTranscribedEvent, stt
+from livekit.agents import (
+    AgentSession,
+    ErrorEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+    stt,
+)
 from livekit.agents.voice import SpeechHandle
 
 from ..config import GuardSettings
@@ -20,6 +26,9 @@ logger = logging.getLogger("parley.guard")
 
 _SAID_AGAIN_AFTER_S = 5.0
 """The least time between two "cannot hear you"."""
+
+_LEAST_SPEECH_S = 0.4
+"""Sound shorter than this is taken for a cough."""
 
 _GIVE_UP_TIMEOUT_S = 15.0
 
@@ -49,17 +58,25 @@ class HearingGuard:
         self._failures = 0
         self._said_at = float("-inf")
         self._asking: SpeechHandle | None = None
+        self._speaking_since: float | None = None
+        self._heard_at = float("-inf")
+        self._unheard = False  # the caller has spoken, and no final came since it began
+        self._asked = False  # once until the next final: what was heard may have been no words
+        self._patience: asyncio.TimerHandle | None = None
         self._goodbye: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to watch."""
         self._session.on("error", self._on_error)
         self._session.on("user_input_transcribed", self._on_transcript)
+        self._session.on("user_state_changed", self._on_user_state)
 
     async def aclose(self) -> None:
         """Stop watching."""
         self._session.off("error", self._on_error)
         self._session.off("user_input_transcribed", self._on_transcript)
+        self._session.off("user_state_changed", self._on_user_state)
+        self._stop_waiting()
         if self._goodbye:
             await asyncio.wait([self._goodbye], timeout=_GIVE_UP_TIMEOUT_S)
 
@@ -70,8 +87,10 @@ class HearingGuard:
 
     def _on_error(self, event: ErrorEvent) -> None:
         error = event.error
-        if not isinstance(error, stt.STTError) or error.recoverable:
+        if not isinstance(error, stt.STTError):
             return
+        if error.recoverable:
+            return  # the plugin is at it, and what was said may come yet
         self._failures += 1
         logger.warning("not hearing the caller", extra={"failures": self._failures})
         if self._failures >= self._settings.max_failed_turns:
@@ -82,6 +101,41 @@ class HearingGuard:
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
             self._failures = 0
+            self._unheard = self._asked = False
+            self._heard_at = self._clock()
+            self._stop_waiting()
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        """The voice activity detector hears the caller whatever becomes of the words."""
+        if event.new_state == "speaking":
+            self._stop_waiting()
+            # sounds during a reply are assent or a barge-in, and others look after those
+            listened = self._session.agent_state != "speaking"
+            self._speaking_since = self._clock() if listened else None
+        elif (since := self._speaking_since) is not None:
+            self._speaking_since = None
+            spoke = self._clock() - since >= _LEAST_SPEECH_S
+            self._unheard = self._unheard or (spoke and self._heard_at < since)
+            self._wait_for_words()
+
+    def _wait_for_words(self) -> None:
+        """Ask again unless words come in time, where the caller has spoken and waits."""
+        waits = self._unheard and self._speaking_since is None and not self._asked
+        if waits and self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(
+                self._settings.no_words_s, self._words_are_late
+            )
+
+    def _words_are_late(self) -> None:
+        self._patience = None
+        if self._session.agent_state not in ("speaking", "thinking"):
+            self._asked = True
+            self._ask_again()
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _ask_again(self) -> None:
         if self._clock() - self._said_at >= _SAID_AGAIN_AFTER_S:

@@ -11,12 +11,15 @@ from livekit.agents import APIError, FlushSentinel, llm
 
 from ..config import GuardSettings
 from ..observe.events import GuardAction, guard_acted
-from ..speech.phrases import PhraseCache, recorded_apology
+from ..speech.phrases import PhraseCache, recorded_apology, recorded_filler
 from .breaker import CircuitBreaker
 from .deadline import Lapse, LapseKind, TurnClock, guarded
 
 _T = TypeVar("_T")
 _Chunk = llm.ChatChunk | str | FlushSentinel
+
+_LEAST_VOICE_S = 2.0
+"""Time that the voice has for its first sound even when the model used up the turn's."""
 
 
 class ReplyGuard:
@@ -32,7 +35,7 @@ class ReplyGuard:
         self._phrases = phrases
         self._model = self._breaker()
         self._voice = self._breaker()
-        self._clock = TurnClock("", 0.0, settings.filler_after_s, settings.turn_deadline_s)
+        self._clock = self._new_clock("", begun_at=0.0)
         self._committed = ""
         self._failed_turns = 0
         self._apologising = False
@@ -58,9 +61,8 @@ class ReplyGuard:
         async for chunk in _settling(answer, self._model):
             if not isinstance(chunk, Lapse):
                 yield chunk
-            elif chunk.kind is LapseKind.SLOW:
-                guard_acted(GuardAction.FILLER, stage="llm")
-                yield self._settings.filler
+            elif phrase := self._filler(chunk, stage="llm"):
+                yield phrase
                 yield FlushSentinel()  # said now, not when the sentence after it is complete
             elif chunk.kind is LapseKind.BROKE_OFF:
                 self._count_failure()
@@ -95,20 +97,49 @@ class ReplyGuard:
             for part in self._apology("tts", None):
                 yield part
             return
-        loop = asyncio.get_running_loop()
-        clock = TurnClock("", loop.time(), 0.0, self._settings.turn_deadline_s, filled=True)
+        clock = self._voice_clock()
         async for item in _settling(guarded(source, clock), self._voice):
-            if isinstance(item, Lapse):
-                for part in self._apology("tts", item.error):
+            if not isinstance(item, Lapse):
+                self._clock.heard_at = asyncio.get_running_loop().time()
+                yield item
+            elif phrase := self._filler(item, stage="tts"):
+                for part in self._phrases.get(phrase) or recorded_filler():
                     yield part
             else:
-                yield item
+                for part in self._apology("tts", item.error):
+                    yield part
 
-    def heard_reply(self) -> None:
-        """The caller heard a reply; unless it was an apology, earlier failures no longer count."""
-        if not self._apologising:
+    def _filler(self, lapse: Lapse, *, stage: str) -> str:
+        """What is said about a lapse while the answer is still awaited; else nothing."""
+        if lapse.kind not in (LapseKind.SLOW, LapseKind.STILL_SLOW):
+            return ""
+        guard_acted(GuardAction.FILLER, stage=stage)
+        again = lapse.kind is LapseKind.STILL_SLOW
+        return self._settings.filler_again if again else self._settings.filler
+
+    def _voice_clock(self) -> TurnClock:
+        """The clock for the voice: the turn's own while the caller has heard nothing of its answer.
+
+        What is said after that, or by itself as a greeting is, has a clock of its own.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._clock.heard_at is not None or not self._clock.turn_id:
+            return self._new_clock("", begun_at=now, committed_at=now)
+        # However late the words came, the voice gets a moment to say them.
+        late_s = max(0.0, now + _LEAST_VOICE_S - self._clock.give_up_at())
+        self._clock.deadline_s += late_s
+        return self._clock
+
+    def heard_reply(self) -> bool:
+        """Note that the caller heard a reply, after which earlier failures no longer count.
+
+        Returns:
+            False if it was an apology: that tells of nothing, and is one more failure.
+        """
+        answered, self._apologising = not self._apologising, False
+        if answered:
             self._failed_turns = 0
-        self._apologising = False
+        return answered
 
     def phrase(self, text: str) -> list[rtc.AudioFrame]:
         """A phrase as audio; the recorded apology while it was never synthesised."""
@@ -136,11 +167,22 @@ class ReplyGuard:
     def _clock_of(self, turn_id: str) -> TurnClock:
         if turn_id != self._clock.turn_id or not turn_id:
             now = asyncio.get_running_loop().time()
-            settings = self._settings
-            self._clock = TurnClock(turn_id, now, settings.filler_after_s, settings.turn_deadline_s)
-            if turn_id == self._committed:  # said by itself, or begun only after the turn's end
-                self._clock.committed_at = now
+            # said by itself, or begun only after the turn's end
+            committed_at = now if turn_id == self._committed else None
+            self._clock = self._new_clock(turn_id, begun_at=now, committed_at=committed_at)
         return self._clock
+
+    def _new_clock(
+        self, turn_id: str, *, begun_at: float, committed_at: float | None = None
+    ) -> TurnClock:
+        return TurnClock(
+            turn_id=turn_id,
+            begun_at=begun_at,
+            filler_due_s=self._settings.filler_after_s,
+            again_s=self._settings.filler_again_s,
+            deadline_s=self._settings.turn_deadline_s,
+            committed_at=committed_at,
+        )
 
     def _breaker(self) -> CircuitBreaker:
         return CircuitBreaker(

@@ -2,7 +2,7 @@
 
 Each phrase is synthesised once per voice, in the background of a call, and kept in memory and in a
 folder that all job processes share. Until then, and for a first call that finds the voice down, a
-recorded apology comes with the package.
+recorded filler and apology come with the package.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ logger = logging.getLogger("parley.phrases")
 _RECORDED_APOLOGY = Path(__file__).with_name("apology.wav")
 """Piper's "joe" (CC0) saying: Sorry, something went wrong on my side. Please try again in a
 moment."""
+
+_RECORDED_FILLER = Path(__file__).with_name("one_moment.wav")
+"""The same voice saying: One moment, please."""
 
 _FRAME_MS = 20
 _RENDER_TIMEOUT_S = 20.0
@@ -110,6 +113,11 @@ async def frames_of(phrase: Iterable[rtc.AudioFrame]) -> AsyncIterator[rtc.Audio
 def recorded_apology() -> list[rtc.AudioFrame]:
     """The apology that comes with the package, for when no voice was ever reached."""
     return read_frames(_RECORDED_APOLOGY)
+
+
+def recorded_filler() -> list[rtc.AudioFrame]:
+    """The filler that comes with the package, for the same case."""
+    return read_frames(_RECORDED_FILLER)
 
 
 def read_frames(path: Path) -> list[rtc.AudioFrame]:

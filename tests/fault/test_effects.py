@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit.agents import llm
 from livekit.agents.metrics import LLMMetrics
 
 from agent.tools.store import EffectRequest, Result, Store
@@ -103,7 +104,11 @@ def spoken_usual(tmp_path: Path) -> SimConfig:
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"utterances": [{"text": USUAL, "word_ms": WORD_MS}]}))
     return SimConfig(
-        script=script, tts_connect_ms=0, tts_first_audio_ms=20, stt_partial_interval_ms=50
+        script=script,
+        tts_connect_ms=0,
+        tts_first_audio_ms=20,
+        tts_char_ms=30,
+        stt_partial_interval_ms=50,
     )
 
 
@@ -111,7 +116,7 @@ async def ask_and_interrupt(it: Call, after_s: float) -> None:
     """Say it, and cut the agent off so long after the beginning of the words."""
     it.mouth.say(tone(len(USUAL.split()) * WORD_MS / 1000))
     await asyncio.sleep(after_s)
-    it.session.interrupt(force=True)
+    await it.session.interrupt(force=True)
 
 
 async def test_twenty_random_interruptions_exactly_one_order(
@@ -119,14 +124,14 @@ async def test_twenty_random_interruptions_exactly_one_order(
 ) -> None:
     """The last reply is interrupted too: only a new worker is heard out to the end."""
     rng = random.Random(SEED)
-    points = [rng.uniform(0.1, 1.6) for _ in range(20)]
+    points = [rng.uniform(0.1, 1.2) for _ in range(20)]
     print("seed", SEED)  # noqa: T201 - shown when the test fails
     brain = BrainConfig(first_token_ms=30)
     async with serving(sim=spoken_usual, brain=brain) as (gateway, _):
         async with call(gateway.url, store=store) as it:
             requests: list[LLMMetrics] = []
             model = it.session.llm
-            assert model is not None
+            assert isinstance(model, llm.LLM)
             model.on("metrics_collected", requests.append)
             for point in points:
                 await ask_and_interrupt(it, point)
@@ -151,6 +156,8 @@ async def heard_of_it(tmp_path: Path) -> bool:
 
     def look() -> bool:
         with closing(sqlite3.connect(tmp_path / "store.db")) as db:
-            return db.execute("SELECT COUNT(*) FROM effects WHERE reported = 1").fetchone()[0] > 0
+            query = "SELECT COUNT(*) FROM effects WHERE reported = 1"
+            count: int = db.execute(query).fetchone()[0]
+            return count > 0
 
     return await asyncio.to_thread(look)

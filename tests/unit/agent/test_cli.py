@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,23 @@ def test_a_bad_setting_is_one_sentence(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "AGENT_STT" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "variable"), [("dev", "AGENT_METRICS_PORT"), ("start", "AGENT_HEALTH_PORT")]
+)
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, command: str, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = {
+            variable: str(taken.getsockname()[1]),
+            "AIGATEWAY_API_KEY": "key",
+            "LIVEKIT_API_KEY": "key",
+            "LIVEKIT_API_SECRET": "canary-4711",
+        }
+        run = agent(command, cwd=tmp_path, **settings)
+    assert run.returncode == 1
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert variable in run.stderr
 
 
 def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ from agent.guard.deadline import Lapse, LapseKind, TurnClock, guarded
 from tests import virtual_time
 
 
-def run(*steps: float | str | Exception, filled: bool = False) -> list[tuple[float, object]]:
+def clock_of(loop: asyncio.AbstractEventLoop, **fields: float) -> TurnClock:
+    return TurnClock("turn", loop.time(), filler_due_s=1.2, again_s=4.0, deadline_s=8.0, **fields)
+
+
+def run(
+    *steps: float | str | Exception, filled_s: float | None = None
+) -> list[tuple[float, object]]:
     """Guard a source that waits (numbers), yields (texts) or fails; what came out, and when."""
 
     async def source() -> AsyncIterator[str]:
@@ -25,9 +31,9 @@ def run(*steps: float | str | Exception, filled: bool = False) -> list[tuple[flo
     async def main() -> list[tuple[float, object]]:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        clock = TurnClock(
-            "turn", started, filler_due_s=1.2, deadline_s=8.0, filled=filled, committed_at=started
-        )
+        clock = clock_of(loop, committed_at=started)
+        if filled_s is not None:
+            clock.filled_at = started + filled_s
         return [
             (round(loop.time() - started, 3), item.kind if isinstance(item, Lapse) else item)
             async for item in guarded(source(), clock)
@@ -45,16 +51,28 @@ def test_an_empty_stream_ends() -> None:
     assert run(0.2) == []
 
 
-def test_silence_is_filled_once_and_the_answer_follows() -> None:
+def test_silence_is_filled_and_the_answer_follows() -> None:
     assert run(3.0, "a") == [(1.2, LapseKind.SLOW), (3.0, "a")]
 
 
-def test_a_turn_that_was_filled_is_not_filled_again() -> None:
-    assert run(3.0, "a", filled=True) == [(3.0, "a")]
+def test_a_turn_that_was_filled_is_filled_again_after_a_while_only() -> None:
+    assert run(3.0, "a", filled_s=0.0) == [(3.0, "a")]
+    assert run(5.0, "a", filled_s=0.5) == [(4.5, LapseKind.STILL_SLOW), (5.0, "a")]
 
 
-def test_a_black_hole_is_given_up_at_the_deadline() -> None:
-    assert run(60.0, "too late") == [(1.2, LapseKind.SLOW), (8.0, LapseKind.FAILED)]
+def test_a_black_hole_is_filled_twice_and_given_up_at_the_deadline() -> None:
+    assert run(60.0, "too late") == [
+        (1.2, LapseKind.SLOW),
+        (5.2, LapseKind.STILL_SLOW),
+        (8.0, LapseKind.FAILED),
+    ]
+
+
+def test_what_was_heard_of_the_answer_puts_the_filler_off() -> None:
+    clock = TurnClock("turn", 9.0, 1.2, 4.0, 8.0, committed_at=10.0)
+    assert clock.filler_at() == 11.2
+    clock.heard_at = 12.0
+    assert clock.filler_at() == 13.2
 
 
 def test_a_failure_is_told_at_once() -> None:
@@ -80,7 +98,7 @@ def test_a_turn_that_has_not_ended_is_not_filled() -> None:
     async def main() -> list[tuple[float, object]]:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        clock = TurnClock("turn", started, filler_due_s=1.2, deadline_s=8.0)
+        clock = clock_of(loop)
         return [
             (round(loop.time() - started, 1), item.kind if isinstance(item, Lapse) else item)
             async for item in guarded(source(clock), clock)
@@ -95,7 +113,7 @@ def test_a_turn_that_never_ends_is_given_up_all_the_same() -> None:
         yield "too late"
 
     async def main() -> list[object]:
-        clock = TurnClock("turn", asyncio.get_running_loop().time(), 1.2, 8.0)
+        clock = clock_of(asyncio.get_running_loop())
         return [item.kind async for item in guarded(source(), clock) if isinstance(item, Lapse)]
 
     assert virtual_time.run(main())[-1] is LapseKind.FAILED

@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from livekit.agents import APIConnectionError, ErrorEvent, UserInputTranscribedEvent, llm, stt
+from livekit.agents import (
+    APIConnectionError,
+    ErrorEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+    llm,
+    stt,
+)
+from livekit.agents.voice.events import UserState
 
 from agent.config import GuardSettings
 from agent.guard.hearing import HearingGuard
 from agent.guard.reply import ReplyGuard
 from agent.speech.phrases import PhraseCache
+from tests import virtual_time
 
 SETTINGS = GuardSettings()
 
@@ -23,6 +32,8 @@ class Speech:
 
 class Session:
     """What the guard uses of a session; notes what was said."""
+
+    agent_state = "listening"
 
     def __init__(self) -> None:
         self.handlers: dict[str, Callable[[Any], None]] = {}
@@ -48,9 +59,13 @@ class Session:
         error = kind(timestamp=0.0, label="x", error=APIConnectionError(), recoverable=recoverable)
         self.handlers["error"](ErrorEvent(error=error, source=None))
 
-    def hear(self) -> None:
-        heard = UserInputTranscribedEvent(transcript="x", is_final=True)
+    def hear(self, *, is_final: bool = True) -> None:
+        heard = UserInputTranscribedEvent(transcript="x", is_final=is_final)
         self.handlers["user_input_transcribed"](heard)
+
+    def user_is(self, state: UserState, *, was: UserState) -> None:
+        event = UserStateChangedEvent(old_state=was, new_state=state)
+        self.handlers["user_state_changed"](event)
 
 
 class Clock:
@@ -113,3 +128,80 @@ async def test_failing_for_good_ends_the_call_with_a_word(
 async def test_lost_speech_is_asked_for_again(guard: HearingGuard, session: Session) -> None:
     guard.speech_lost(4.2)
     assert session.said == [SETTINGS.cannot_hear]
+
+
+def told(tmp_path: Path, *steps: Callable[[Session], float]) -> list[str]:
+    """What the caller is told when these things happen, each followed by so many seconds."""
+
+    async def main() -> list[str]:
+        session = Session()
+        reply = ReplyGuard(settings=SETTINGS, phrases=PhraseCache(folder=tmp_path, voice="v"))
+        hearing = HearingGuard(
+            session=session,  # type: ignore[arg-type]  # only what it uses
+            settings=SETTINGS,
+            reply=reply,
+            clock=asyncio.get_running_loop().time,
+        )
+        hearing.start()
+        for step in steps:
+            await asyncio.sleep(step(session))
+        await hearing.aclose()
+        return session.said
+
+    return virtual_time.run(main())
+
+
+def begin(session: Session) -> float:
+    session.user_is("speaking", was="listening")
+    return 2.0
+
+
+def stop(session: Session) -> float:
+    session.user_is("listening", was="speaking")
+    return SETTINGS.no_words_s + 1.0
+
+
+def hear(session: Session) -> float:
+    session.hear()
+    return 0.1
+
+
+def hear_a_part(session: Session) -> float:
+    session.hear(is_final=False)
+    return 0.1
+
+
+def test_speech_without_words_is_asked_for_once(tmp_path: Path) -> None:
+    assert told(tmp_path, begin, hear_a_part, stop) == [SETTINGS.cannot_hear]
+    assert told(tmp_path, begin, stop, begin, stop) == [SETTINGS.cannot_hear]
+    assert told(tmp_path, begin, stop, hear, begin, stop) == [SETTINGS.cannot_hear] * 2
+
+
+def cough(session: Session) -> float:
+    session.user_is("speaking", was="listening")
+    return 0.3
+
+
+def reply(session: Session) -> float:
+    session.agent_state = "speaking"
+    return 0.1
+
+
+def finish(session: Session) -> float:
+    session.agent_state = "listening"
+    return 0.1
+
+
+def test_a_cough_assent_and_what_was_heard_are_not_asked_about(tmp_path: Path) -> None:
+    assert told(tmp_path, cough, stop) == []
+    assert told(tmp_path, begin, hear, stop) == []
+    assert told(tmp_path, reply, begin, finish, stop) == []
+
+
+def answer_late(session: Session) -> float:
+    session.user_is("listening", was="speaking")
+    return SETTINGS.no_words_s - 0.5
+
+
+def test_words_that_come_in_time_are_not_asked_for(tmp_path: Path) -> None:
+    assert told(tmp_path, begin, answer_late, hear, finish, lambda _: 9.0) == []

@@ -10,7 +10,7 @@ from livekit.agents import APIConnectionError, APIStatusError, FlushSentinel, ll
 
 from agent.config import GuardSettings
 from agent.guard.reply import ReplyGuard
-from agent.speech.phrases import PhraseCache, recorded_apology
+from agent.speech.phrases import PhraseCache, recorded_apology, recorded_filler
 from tests import virtual_time
 
 SETTINGS = GuardSettings()
@@ -56,17 +56,15 @@ async def audio(*steps: float | int | Exception) -> AsyncIterator[rtc.AudioFrame
 
 
 def spoken(guard: ReplyGuard, text: str, *steps: float | int | Exception) -> list[bytes]:
-    async def pieces() -> AsyncIterator[str]:
-        yield text
-
     async def main() -> list[bytes]:
-        frames = guard.audio(pieces(), lambda _: audio(*steps))
+        frames = guard.audio(stream_text(text), lambda _: audio(*steps))
         return [bytes(f.data) for f in [f async for f in frames]]
 
     return virtual_time.run(main())
 
 
 APOLOGY = [bytes(f.data) for f in recorded_apology()]
+FILLER = [bytes(f.data) for f in recorded_filler()]
 
 
 def test_an_answer_in_time_is_only_passed_on(guard: ReplyGuard) -> None:
@@ -100,7 +98,7 @@ def test_an_answer_that_breaks_off_is_never_begun_again(guard: ReplyGuard) -> No
 def test_after_failures_in_a_row_the_agent_gives_up(guard: ReplyGuard) -> None:
     for _ in range(SETTINGS.max_failed_turns - 1):
         assert words(guard, APIConnectionError()) == [SETTINGS.apology]
-        guard.heard_reply()
+        assert not guard.heard_reply()
         assert not guard.exhausted
     assert words(guard, APIConnectionError()) == [SETTINGS.give_up]
     assert guard.exhausted
@@ -111,7 +109,7 @@ def test_a_good_reply_makes_good_for_earlier_failures(guard: ReplyGuard) -> None
         words(guard, APIConnectionError())
         guard.heard_reply()
         words(guard, "Hello")
-        guard.heard_reply()
+        assert guard.heard_reply()
     assert not guard.exhausted
 
 
@@ -138,11 +136,41 @@ def test_audio_in_time_is_only_passed_on(guard: ReplyGuard) -> None:
     assert spoken(guard, "Hello.", 0.2, 1, 2) == [bytes(frame(1).data), bytes(frame(2).data)]
 
 
-@pytest.mark.parametrize("steps", [(APIConnectionError(),), (60.0, 1)])
-def test_a_voice_that_is_gone_leaves_the_recorded_apology(
-    guard: ReplyGuard, steps: tuple[float | int | Exception, ...]
-) -> None:
-    assert spoken(guard, "Hello.", *steps) == APOLOGY
+def test_a_voice_that_is_gone_leaves_what_is_recorded(guard: ReplyGuard) -> None:
+    assert spoken(guard, "Hello.", APIConnectionError()) == APOLOGY
+    assert spoken(guard, "Hello.", 60.0, 1) == [*FILLER, *FILLER, *APOLOGY]
+
+
+def test_a_slow_voice_is_announced_before_it_speaks(guard: ReplyGuard) -> None:
+    assert spoken(guard, "Hello.", 2.0, 1) == [*FILLER, bytes(frame(1).data)]
+
+
+def test_model_and_voice_share_the_time_of_a_turn(guard: ReplyGuard) -> None:
+    async def main() -> tuple[list[Chunk], int, float]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        guard.committed("t")
+        text = [c async for c in guard.words("t", lambda: stream(3.0, "Hello."))]
+        frames = [f async for f in guard.audio(stream_text("Hello."), lambda _: audio(60.0))]
+        return text, len(frames), loop.time() - began
+
+    text, frames, lasted_s = virtual_time.run(main())
+    assert text[0] == SETTINGS.filler
+    assert frames == len(FILLER) + len(APOLOGY)
+    assert lasted_s == pytest.approx(SETTINGS.turn_deadline_s)
+
+
+def test_the_voice_gets_a_moment_however_late_the_words_came(guard: ReplyGuard) -> None:
+    async def main() -> list[rtc.AudioFrame]:
+        guard.committed("t")
+        _ = [c async for c in guard.words("t", lambda: stream(7.9, "Hello."))]
+        return [f async for f in guard.audio(stream_text("Hello."), lambda _: audio(0.5, 1))]
+
+    assert virtual_time.run(main())[-1].data == frame(1).data
+
+
+async def stream_text(text: str) -> AsyncIterator[str]:
+    yield text
 
 
 def test_no_text_is_no_audio_and_no_request(guard: ReplyGuard) -> None:
