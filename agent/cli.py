@@ -16,6 +16,7 @@ import typer
 from dotenv import load_dotenv
 
 from .config import ConfigError, Settings, load_settings, require_keys
+from .doctor.areas import Area
 
 app = typer.Typer(
     name="agent.py",
@@ -140,6 +141,28 @@ def web(
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     asyncio.run(serve(load_settings(), host=host, port=port))
+
+
+@app.command("doctor")
+def doctor(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON, without progress.")
+    ] = False,
+    only: Annotated[
+        list[Area] | None, typer.Option(help="Look at this alone; may be given several times.")
+    ] = None,
+) -> None:
+    """Check keys, clock, ports, models, the media server and every route; a fix for each fault.
+
+    Makes a few short requests to each route and joins a room of its own for a moment.
+
+    Exits with 1 if the agent could not take a call.
+    """
+    settings = load_settings()
+    # Imported here: the framework takes seconds to import, and not every command needs it.
+    from .doctor.run import run
+
+    raise typer.Exit(run(settings, areas=only or list(Area), as_json=as_json))
 
 
 if find_spec("caller"):  # a production worker is installed without it

@@ -371,12 +371,8 @@ def load_settings() -> Settings:
         raise ConfigError(f"Invalid settings: {problems}. See .env.example.") from None
 
 
-def require_keys(settings: Settings) -> None:
-    """Check that every provider that is used has its key.
-
-    Raises:
-        ConfigError: A key is missing; the message names it and says how to go on without it.
-    """
+def missing_keys(settings: Settings) -> dict[str, str]:
+    """The keys that the providers in use lack: variable to provider."""
     missing = {
         variable: provider
         for provider in settings.providers
@@ -386,7 +382,16 @@ def require_keys(settings: Settings) -> None:
     }
     if "inference" in settings.providers and not settings.has_inference_account():
         missing |= {"LIVEKIT_INFERENCE_API_SECRET": "inference"}
-    if missing:
+    return missing
+
+
+def require_keys(settings: Settings) -> None:
+    """Check that every provider that is used has its key.
+
+    Raises:
+        ConfigError: A key is missing; the message names it and says how to go on without it.
+    """
+    if missing := missing_keys(settings):
         names = " and ".join(f"{name} (for {provider})" for name, provider in missing.items())
         raise ConfigError(
             f"{names} is not set. Put it into .env (start from .env.example). {_KEYLESS_HELP}"
