@@ -4,7 +4,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory  # the last line of `make demo ONCE=1` is its result
-.PHONY: help setup demo test faults check lock clean
+.PHONY: help setup demo test faults bench check lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -23,6 +23,9 @@ test: setup  ## lint, types and all tests: unit, wire and real rooms
 
 faults: setup  ## put every fault into a real call and write docs/faults.md; ONLY=F01,F19 for some
 	@$(PY) -m drills $(if $(ONLY),--only $(ONLY),--write)
+
+bench: setup  ## measure Parley beside its peers on a quiet machine and write docs/benchmarks.md; QUICK=1: under 5 minutes
+	@$(PY) -m bench $(if $(QUICK),--quick,--document)
 
 check: setup  ## lint, types and unit tests only (seconds)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

@@ -62,7 +62,8 @@ _UNRECOVERABLE_ERRORS = 1000
 
 _INPUT_RATE = 16_000
 """What VAD, turn model and recognisers want. At the framework's 24 kHz each of them resamples every
-frame for itself: a third of a call's CPU."""
+frame for itself: a third of a call's CPU. A realtime model wants those 24."""
+_REALTIME_RATE = 24_000
 
 
 def build_server(settings: Settings) -> AgentServer:
@@ -142,10 +143,11 @@ async def run_call(ctx: JobContext) -> None:
         session = _session(ctx, settings, detector, plugins, handling)
         turns.watch(session)
         agent_of = partial(Assistant, model=plugins.model, turns=turns)
-        typed = _typed(settings.text_max_chars)
+        typed, rate = _typed(settings.text_max_chars), _INPUT_RATE
     else:
         session = _session(ctx, settings, detector, plugins, realtime.turn_handling(settings))
         agent_of, typed = realtime.RealtimeAssistant, realtime.say_that_text_is_not_read
+        rate = _REALTIME_RATE
     waterfall = Waterfall(
         session,
         lambda record: _tell_turn(record, publisher),
@@ -160,7 +162,7 @@ async def run_call(ctx: JobContext) -> None:
         room=ctx.room,
         room_options=room_io.RoomOptions(
             audio_input=room_io.AudioInputOptions(
-                sample_rate=_INPUT_RATE, frame_size_ms=settings.turn.input_frame_ms
+                sample_rate=rate, frame_size_ms=settings.turn.input_frame_ms
             ),
             text_input=room_io.TextInputOptions(text_input_cb=typed),
             close_on_disconnect=False,  # Presence decides

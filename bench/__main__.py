@@ -1,4 +1,4 @@
-"""Command line: `python -m bench`."""
+"""Command line: `python -m bench`, and `python -m bench cutoffs` for the part without a room."""
 
 from __future__ import annotations
 
@@ -7,25 +7,41 @@ import json
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from agent.config import load_settings
 from bench import baseline, document, environment, report
 from bench.contestants import Contestant, contestants
+from bench.cutoffs import measure as cutoffs
+from bench.cutoffs.corpus import SEED, build, describe
 from bench.profiles import PROFILES, Profile
 from bench.results import Run
-from bench.run import FULL, QUICK, Bench, Plan
+from bench.run import FULL, PLAIN, QUICK, Bench, Plan
 from caller.errors import CallerError
+from caller.voice import Voice
 from demo.media_server import ROOT, MediaServerError
 from demo.network import NoNetworkInterface, ensure_interface
 from demo.processes import ProcessError
 
 FOLDER = ROOT / ".parley" / "bench"
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+_QUICK_NAMES = ("parley", "livekit-tuned", "pipecat-tuned", "seed-loop")
+"""Who takes part in a quick run: nobody is faster than the tuned ones."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True)
+class _Leg:
+    """One run: everyone in it meets the same stages."""
+
+    profile: Profile
+    contestants: Sequence[Contestant]
+    plan: Plan
 
 
 @app.callback(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,52 +54,96 @@ def main(
         str, typer.Option(metavar="NAMES", help="Comma-separated contestants; all if not given.")
     ] = "",
     profile: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Stages: {' or '.join(PROFILES)}.")
-    ] = "budget",
+        str, typer.Option(metavar="NAME", help=f"Only these stages: {' or '.join(PROFILES)}.")
+    ] = "",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every turn there.")
     ] = None,
     document_it: Annotated[
         bool,
-        typer.Option("--document", help="Write docs/benchmarks.md, its plot and the baseline."),
+        typer.Option("--document", help="Write docs/benchmarks.md, its plots and the baseline."),
     ] = False,
 ) -> None:
     """Measure Parley beside its peers: same run, same room, same simulated stages, same caller.
+
+    A full run takes about 20 minutes and needs a machine with nothing else to do.
 
     Exit code 1: a contestant could not be run, was not heard, or the ratio to the best peer is 15 %
     worse than the committed one.
     """
     if context.invoked_subcommand:
         return
-    if profile not in PROFILES:
-        raise typer.BadParameter(f"there is no profile {profile!r}; choose {' or '.join(PROFILES)}")
+    legs = _legs(profile, only, quick=quick)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    chosen = _chosen(only)
-    plan = QUICK if quick else FULL
     try:
         ensure_interface()
-        run = asyncio.run(_interruptible(_measured(chosen, plan=plan, profile=PROFILES[profile])))
+        runs = asyncio.run(_interruptible(_measured(legs)))
     except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
         sys.exit(f"The benchmark could not go on. {e}")
-    if run is None:
+    if runs is None:
         print("\nStopped, with everything that was started.", flush=True)
         raise typer.Exit(_INTERRUPTED)
-    print("\n" + report.terminal(run), flush=True)
+    for run in runs:
+        print("\n" + report.terminal(run), flush=True)
     if json_file:
-        json_file.write_text(json.dumps(run.as_dict(), indent=1) + "\n")
-    problems = _problems(run)
+        json_file.write_text(json.dumps([run.as_dict() for run in runs], indent=1) + "\n")
+    problems = [problem for run in runs for problem in _problems(run)]
     if document_it:
-        document.add_run(run)
-        baseline.save(report.ratios(run))
+        for run in runs:
+            document.add_run(run)
+            if not problems:
+                baseline.save(report.ratios(run))
     for problem in problems:
         print(problem, flush=True)
+    if not (quick or only or profile):
+        cut_offs(document_it=document_it)
     raise typer.Exit(1 if problems else 0)
 
 
-def _chosen(only: str) -> list[Contestant]:
+@app.command("cutoffs")
+def cut_offs(
+    document_it: Annotated[
+        bool, typer.Option("--document", help="Write its section of docs/benchmarks.md.")
+    ] = False,
+) -> None:
+    """How often a pause is taken for the end of a turn, against how long the caller waits: offline.
+
+    Exit code 1: at the shipped settings more often than with the framework's defaults.
+    """
+    _say("rendering the labelled set")
+    try:
+        cases = asyncio.run(build(SEED, Voice()))
+    except CallerError as e:
+        sys.exit(f"The labelled set could not be made. {e}")
+    points = cutoffs.measure(cases, load_settings().turn, _say)
+    print("\n" + cutoffs.markdown(points), flush=True)
+    if document_it:
+        document.add_cutoffs(points, described=describe(cases))
+    if problem := cutoffs.worse_than_the_framework(points):
+        sys.exit(problem)
+
+
+def _legs(profile: str, only: str, *, quick: bool) -> list[_Leg]:
+    """What is run: everyone with the budget's stages, then ours alone with a phone line's.
+
+    Raises:
+        typer.BadParameter: There is no such profile or contestant.
+    """
+    if profile and profile not in PROFILES:
+        raise typer.BadParameter(f"there is no profile {profile!r}; choose {' or '.join(PROFILES)}")
     everyone = contestants(FOLDER)
-    if not only:
-        return everyone
+    chosen = _chosen(everyone, only) if only else everyone
+    if quick:
+        chosen = chosen if only else _chosen(everyone, ",".join(_QUICK_NAMES))
+        return [_Leg(PROFILES[profile or "budget"], chosen, QUICK)]
+    if profile:
+        return [_Leg(PROFILES[profile], chosen, FULL)]
+    ours = [contestant for contestant in chosen if contestant.name == "parley"]
+    legs = [_Leg(PROFILES["budget"], chosen, FULL)]
+    return [*legs, _Leg(PROFILES["telco"], ours, PLAIN)] if ours else legs
+
+
+def _chosen(everyone: Sequence[Contestant], only: str) -> list[Contestant]:
     names = [name.strip() for name in only.split(",") if name.strip()]
     known = [contestant.name for contestant in everyone]
     if unknown := set(names) - set(known):
@@ -91,25 +151,30 @@ def _chosen(only: str) -> list[Contestant]:
     return [contestant for contestant in everyone if contestant.name in names]
 
 
-async def _measured(chosen: Sequence[Contestant], *, plan: Plan, profile: Profile) -> Run:
+async def _measured(legs: Sequence[_Leg]) -> list[Run]:
     print(report.FIRST_LINE, f"Logs: {FOLDER}", flush=True)
+    return [await _measured_leg(leg) for leg in legs]
+
+
+async def _measured_leg(leg: _Leg) -> Run:
     missing = {}
-    if any(contestant.peers_env for contestant in chosen):
+    if any(contestant.peers_env for contestant in leg.contestants):
         try:
             await asyncio.to_thread(environment.ensure, _say)
         except environment.PeersUnavailable as e:
-            missing = {contestant.name: str(e) for contestant in chosen if contestant.peers_env}
+            missing = {c.name: str(e) for c in leg.contestants if c.peers_env}
             _say(str(e))
-    present = [contestant for contestant in chosen if contestant.name not in missing]
+    present = [contestant for contestant in leg.contestants if contestant.name not in missing]
     if not present:
         raise ProcessError("None of the contestants can be run.")
-    bench = Bench(present, plan=plan, profile=profile, folder=FOLDER, say=_say)
+    _say(f"profile {leg.profile.name}")
+    bench = Bench(present, plan=leg.plan, profile=leg.profile, folder=FOLDER, say=_say)
     run = await bench.run()
     run.not_run = missing
     return run
 
 
-async def _interruptible(measuring: Coroutine[Any, Any, Run]) -> Run | None:
+async def _interruptible(measuring: Coroutine[Any, Any, list[Run]]) -> list[Run] | None:
     task = asyncio.create_task(measuring)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +16,9 @@ from pathlib import Path
 import psutil
 
 from bench import report
+from bench.cutoffs.measure import OURS, Point, curves_of, markdown
 from bench.environment import LOCK
-from bench.plot import bars
+from bench.plot import bars, curves
 from bench.results import Run, percentile
 from demo.media_server import ROOT
 from demo.media_server import VERSION as SERVER_VERSION
@@ -29,9 +31,9 @@ _HEAD = """\
 {first_line} What is compared is what an agent adds to the same stages, heard at the caller's ear in
 a real LiveKit room on one machine. Numbers of real providers are another matter and are not here.
 
-Made by `python -m bench --document`, `python -m bench --profile telco --document` and
-`python -m bench cutoffs --document`; not edited by hand. How each contestant is set up, with the
-source of every setting, is in [`bench/peers`](../bench/peers).
+Made by `make bench`, not edited by hand. How each contestant is set up, with the source of every
+setting, is in [`bench/peers`](../bench/peers). Contestants take turns, call by call, over one media
+server and one gateway.
 
 How to read it:
 
@@ -52,6 +54,35 @@ def add_run(run: Run, path: Path = FILE) -> None:
     plot.write_text(_plot(run))
     body = f"{report.markdown(run)}\n![Reply times]({plot.name})\n\n{_circumstances()}"
     write_section(path, name=run.profile.name, title=f"Profile `{run.profile.name}`", body=body)
+
+
+def add_cutoffs(points: Sequence[Point], *, described: str, path: Path = FILE) -> None:
+    """Write the section of the false cutoffs and its curve.
+
+    Args:
+        points: Policies at their settings.
+        described: What the labelled set is.
+        path: The page.
+    """
+    plot = path.with_name("benchmarks-cutoffs.svg")
+    plot.write_text(
+        curves(
+            curves_of(points),
+            ours={OURS},
+            title="False cutoffs against wait",
+            x_label="median wait after turns that were over, ms",
+            y_label="pauses inside a turn taken for its end",
+        )
+    )
+    body = (
+        f"{described}. Audio goes through Silero and LiveKit's local turn model as in a call, then "
+        "through each policy; waits are counted from the true end of the speech and are never "
+        "below the simulated final. Parley waits with a reply being written, as in a call, so what "
+        "it waits until the reply is there costs nothing. Pauses are drawn like those of the "
+        "public eot-bench set.\n\n"
+        f"{markdown(points)}\n![False cutoffs]({plot.name})"
+    )
+    write_section(path, name="cutoffs", title="False cutoffs", body=body)
 
 
 def write_section(path: Path, *, name: str, title: str, body: str) -> None:

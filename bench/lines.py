@@ -76,7 +76,7 @@ CALL = (
     Step(kind="plain", says="How much does the ticket cost?"),
     Step(kind="plain", says="Please send me the tickets again."),
 )
-"""The call that everyone gets. The first four turns have one of each kind: the quick run.
+"""The call that everyone gets. The first six turns have all kinds: the quick run.
 
 The lines are ones that LiveKit's local turn model (v1-mini) takes for finished in this voice, at
 every moment from 150 to 350 ms after their end. It doubts half of all lines that are over, which

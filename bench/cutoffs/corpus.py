@@ -56,6 +56,7 @@ SLOTS = {
     "thing": "lamp phone printer camera laptop radio heater".split(),
     "colour": "blue green red black white grey".split(),
 }
+SEED = 7
 FILLINGS = 10
 """Utterances made of one template."""
 TAKES = 10
