@@ -112,8 +112,10 @@ async def recognise(engine: SttEngine, model: str, pcm: bytes) -> AsyncGenerator
         await feeding
     finally:
         feeding.cancel()
-        await asyncio.gather(feeding, return_exceptions=True)
-        await session.aclose()
+        try:
+            await asyncio.gather(feeding, return_exceptions=True)
+        finally:  # a client that leaves cancels this clean-up too
+            await session.aclose()
     yield Transcript(text=" ".join(said), is_final=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -16,7 +16,7 @@ from gateway.config import SimConfig
 from gateway.server import Gateway
 from tests.faults_met import FaultsMet
 
-from .vendors import KEY, frames, seconds, standing_in
+from .vendors import KEY, LOCAL, frames, seconds, spoken, standing_in
 
 FAST = SimConfig(
     tts_connect_ms=0,
@@ -25,9 +25,23 @@ FAST = SimConfig(
     llm_first_token_ms=10,
     llm_tokens_per_s=1_000,
 )
+BRISK = replace(FAST, tts_char_ms=6)
+"""A reply on a socket ends only when it has been played: this voice has said it in half a
+second."""
+SLOW = replace(FAST, tts_realtime_factor=1.0)
+"""A voice that can be interrupted while it is still being sent."""
+REAL: dict[str, Any] = {
+    "stand_ins": LOCAL,
+    "template": LOCAL,
+    "preload": (LOCAL["stt"], LOCAL["tts"]),
+}
+"""Options of a rig with real engines, warm before anybody waits for them."""
+SAID = spoken(0.3)[: 2 * 9_600]
+"""A short turn, for sessions that take it in real time: 0.3 s of sound, 0.3 s of silence."""
 REPLY = "Sure, let me check that for you. Your order was shipped and arrives on Monday."
 """What the sim model answers."""
-REPLY_S = 0.06 * (len(REPLY) - 1)
+REPLY_S = BRISK.tts_char_ms / 1000 * (len(REPLY) - 1)
+"""How long it takes to say, between two sentences without the blank."""
 
 
 @dataclass
@@ -47,7 +61,8 @@ class Rig:
 
 @asynccontextmanager
 async def rig(**options: Any) -> AsyncIterator[Rig]:
-    async with standing_in(sim=FAST, **options) as (gateway, http):
+    options.setdefault("sim", FAST)
+    async with standing_in(**options) as (gateway, http):
         yield Rig(gateway, http)
 
 

@@ -8,9 +8,19 @@ import pytest
 from livekit.agents import llm
 from livekit.plugins import gateflow
 
-from .gateflow_harness import REPLY, REPLY_S, rig, talk, verdicts
-from .gateway_harness import two_cities
-from .vendors import LOCAL, WORDS, spoken
+from .gateflow_harness import (
+    BRISK,
+    REAL,
+    REPLY,
+    REPLY_S,
+    SAID,
+    SLOW,
+    rig,
+    talk,
+    verdicts,
+)
+from .gateway_harness import eventually, two_cities
+from .vendors import WORDS
 
 WAITS = gateflow.RealtimeTimeouts(
     first_event_s=0.6, between_events_s=0.3, quiet_s=0.3, turn_s=3.0, reconnect_s=3.0, close_s=0.2
@@ -18,8 +28,8 @@ WAITS = gateflow.RealtimeTimeouts(
 
 
 async def test_a_pipeline_answers_what_was_said() -> None:
-    async with rig() as it, talk(it, transport="pipeline") as call:
-        await call.answer(spoken())
+    async with rig(sim=BRISK) as it, talk(it, transport="pipeline") as call:
+        await call.answer(SAID)
         text, length = await call.reply()
         assert text == REPLY
         assert length == pytest.approx(REPLY_S, abs=0.3)
@@ -30,12 +40,12 @@ async def test_a_pipeline_answers_what_was_said() -> None:
 
 
 async def test_a_socket_answers_what_was_said_and_then_the_next() -> None:
-    async with rig() as it, talk(it, transport="websocket", timeouts=WAITS) as call:
-        await call.say(spoken())
+    async with rig(sim=BRISK) as it, talk(it, transport="websocket", timeouts=WAITS) as call:
+        await call.say(SAID)
         text, length = await call.reply()
         assert text == REPLY
         assert length == pytest.approx(REPLY_S, abs=0.3)
-        await call.say(spoken())
+        await call.say(SAID)
         await call.reply(number=2)
         assert not call.errors
         assert call.heard == []  # strict: nobody says what the caller said
@@ -43,54 +53,50 @@ async def test_a_socket_answers_what_was_said_and_then_the_next() -> None:
 
 
 async def test_an_extended_socket_tells_more_and_is_understood() -> None:
-    async with rig(extended=True) as it, talk(it, transport="websocket") as call:
-        await call.say(spoken())
+    async with rig(sim=BRISK, extended=True) as it, talk(it, transport="websocket") as call:
+        await call.say(SAID)
         text, _ = await call.reply()
         assert text == REPLY
         assert [heard.transcript for heard in call.heard] == [WORDS]
 
 
 async def test_real_speech_interrupts_on_this_side() -> None:
-    async with rig() as it, talk(it, transport="websocket", timeouts=WAITS) as call:
-        await call.say(spoken())
+    async with rig(sim=SLOW) as it, talk(it, transport="websocket", timeouts=WAITS) as call:
+        await call.say(SAID)
         while not call.begun:
             await call.say(bytes(640))
         call.session.interrupt()
         await call.say(two_cities()[:64_000])
         assert call.interruptions >= 1
         text, length = call.replies[0]
-        assert length < REPLY_S  # the rest of it was not heard
+        assert length < 0.06 * len(REPLY)  # the rest of it was not heard
         assert REPLY.startswith(text)
 
 
 async def test_F20_nothing_of_an_interrupted_reply_is_heard_later() -> None:
-    slow = {"tts_max_lead_ms": 500}
-    async with rig() as it, talk(it, transport="websocket", timeouts=WAITS) as call:
-        del slow
-        await call.say(spoken())
+    async with rig(sim=BRISK) as it, talk(it, transport="websocket", timeouts=WAITS) as call:
+        await call.say(SAID)
         while not call.begun:
             await call.say(bytes(640))
         call.session.interrupt()
         await call.say(bytes(16_000))
         assert call.begun == 1
-        await call.say(spoken())
+        await call.say(SAID)
         text, length = await call.reply(number=2)
         assert text == REPLY
         assert length == pytest.approx(REPLY_S, abs=0.3)
 
 
 async def test_an_interrupted_pipeline_closes_its_request() -> None:
-    async with rig() as it, talk(it, transport="pipeline") as call:
-        await call.answer(spoken())
+    async with rig(sim=BRISK) as it, talk(it, transport="pipeline") as call:
+        await call.answer(SAID)
         call.session.interrupt()
         await call.reply()
-        from .gateway_harness import eventually
-
         await eventually(lambda: it.gateway.stats.stages["realtime"].closed_by_client == 1)
 
 
 async def test_what_the_wire_cannot_do_is_said() -> None:
-    async with rig() as it:
+    async with rig(sim=BRISK) as it:
         for transport in ("websocket", "pipeline"):
             async with talk(it, transport=transport) as call:
                 with pytest.raises(llm.RealtimeError):
@@ -102,16 +108,28 @@ async def test_what_the_wire_cannot_do_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "do", ["garbage", "wrong_types", "non_finite", "deep_nesting", "bad_base64", "zero_length"]
+    ("transport", "do"),
+    [
+        ("pipeline", "garbage"),
+        ("pipeline", "wrong_types"),
+        ("pipeline", "non_finite"),
+        ("pipeline", "deep_nesting"),
+        ("pipeline", "bad_base64"),
+        ("pipeline", "zero_length"),
+        # the same decoder reads the socket: here it is the socket's own handling that counts
+        ("websocket", "garbage"),
+        ("websocket", "non_finite"),
+        ("websocket", "bad_base64"),
+        ("websocket", "zero_length"),
+    ],
 )
-@pytest.mark.parametrize("transport", ["pipeline", "websocket"])
 async def test_F09_F10_F11_F16_a_bad_message_is_left_out(do: str, transport: Any) -> None:
-    async with rig() as it, talk(it, transport=transport, timeouts=WAITS) as call:
+    async with rig(sim=BRISK) as it, talk(it, transport=transport, timeouts=WAITS) as call:
         it.fault("realtime", do, at={"message": 2})
         if transport == "pipeline":
-            await call.answer(spoken())
+            await call.answer(SAID)
         else:
-            await call.say(spoken())
+            await call.say(SAID)
         text, length = await call.reply()
         assert text == REPLY
         assert length == pytest.approx(REPLY_S, abs=0.3)
@@ -138,9 +156,9 @@ async def test_F09_F10_F11_F16_a_bad_message_is_left_out(do: str, transport: Any
 async def test_F05_F06_F27_a_pipeline_that_breaks_off_before_it_answers_is_asked_again(
     do: str, fields: dict[str, Any]
 ) -> None:
-    async with rig() as it, talk(it, transport="pipeline", timeouts=WAITS) as call:
+    async with rig(sim=BRISK) as it, talk(it, transport="pipeline", timeouts=WAITS) as call:
         it.fault("realtime", do, connection=1, **fields)
-        await call.answer(spoken())
+        await call.answer(SAID)
         text, _ = await call.reply()
         assert text == REPLY
         assert not call.errors
@@ -149,9 +167,9 @@ async def test_F05_F06_F27_a_pipeline_that_breaks_off_before_it_answers_is_asked
 
 
 async def test_F24_a_pipeline_that_breaks_off_in_its_answer_says_nothing_twice() -> None:
-    async with rig() as it, talk(it, transport="pipeline", timeouts=WAITS) as call:
+    async with rig(sim=BRISK) as it, talk(it, transport="pipeline", timeouts=WAITS) as call:
         it.fault("realtime", "reset", at={"word": 10})
-        await call.answer(spoken())
+        await call.answer(SAID)
         text, length = await call.reply()
         assert 0 < length < REPLY_S
         assert text
@@ -162,13 +180,13 @@ async def test_F24_a_pipeline_that_breaks_off_in_its_answer_says_nothing_twice()
 @pytest.mark.parametrize("status", [400, 401, 404])
 @pytest.mark.parametrize("transport", ["pipeline", "websocket"])
 async def test_F23_refusals_are_final(status: int, transport: Any) -> None:
-    async with rig() as it, talk(it, transport=transport, timeouts=WAITS) as call:
+    async with rig(sim=BRISK) as it, talk(it, transport=transport, timeouts=WAITS) as call:
         it.fault("realtime", "http_status", status=status)
         if transport == "pipeline":
             with pytest.raises(llm.RealtimeError):
-                await call.answer(spoken())
+                await call.answer(SAID)
         else:
-            await call.say(spoken())
+            await call.say(SAID)
         assert verdicts(call.errors) == [False]
         assert it.gateway.faults.fired("http_status") == 1
 
@@ -179,16 +197,14 @@ async def test_F23_refusals_are_final(status: int, transport: Any) -> None:
 )
 async def test_F01_F05_a_lost_socket_is_replaced(do: str, fields: dict[str, Any]) -> None:
     waits = gateflow.RealtimeTimeouts(quiet_s=0.3, heartbeat_s=0.6, reconnect_s=5.0, close_s=0.2)
-    async with rig() as it, talk(it, transport="websocket", timeouts=waits) as call:
+    async with rig(sim=BRISK) as it, talk(it, transport="websocket", timeouts=waits) as call:
         it.fault("realtime", do, connection=1, at={"ms": 100}, **fields)
         await call.say(bytes(16_000))
-        from .gateway_harness import eventually
-
         if do != "half_open":
             await eventually(lambda: it.gateway.stats.stages["realtime"].opened >= 2)
         else:
             await call.say(bytes(48_000))
-        await call.say(spoken())
+        await call.say(SAID)
         text, _ = await call.reply()
         assert text == REPLY
         assert verdicts(call.errors) == [True]
@@ -196,24 +212,24 @@ async def test_F01_F05_a_lost_socket_is_replaced(do: str, fields: dict[str, Any]
 
 
 async def test_a_recoverable_error_costs_no_session() -> None:
-    async with rig() as it, talk(it, transport="websocket", timeouts=WAITS) as call:
+    async with rig(sim=BRISK) as it, talk(it, transport="websocket", timeouts=WAITS) as call:
         it.fault("realtime", "error_message", at={"message": 1}, limit=1)
-        await call.say(spoken())
+        await call.say(SAID)
         await call.reply()
         assert verdicts(call.errors) == [True]
         assert it.gateway.stats.stages["realtime"].opened == 1
 
 
 async def test_F06_a_socket_that_is_always_closed_at_once_is_given_up() -> None:
-    async with rig() as it, talk(it, transport="websocket", timeouts=WAITS) as call:
+    async with rig(sim=BRISK) as it, talk(it, transport="websocket", timeouts=WAITS) as call:
         it.fault("realtime", "close")
-        await call.say(spoken() * 2)
+        await call.say(SAID * 2)
         assert verdicts(call.errors)[-1] is False
         assert it.gateway.stats.stages["realtime"].opened <= 6
 
 
 async def test_a_conversation_of_real_engines() -> None:
-    async with rig(stand_ins=LOCAL, template=LOCAL) as it:
+    async with rig(**REAL) as it:
         context = "You are a helpful assistant."
         async with talk(it, transport="websocket", timeouts=WAITS) as call:
             await call.session.update_instructions(context)

@@ -12,9 +12,9 @@ from livekit.plugins import gateflow
 from tests.faults_met import FaultsMet
 from tests.wer import wer
 
-from .gateflow_harness import Rig, rig
+from .gateflow_harness import REAL, Rig, rig
 from .gateway_harness import TWO_CITIES, two_cities
-from .vendors import LOCAL, WORDS, finals, frames, spoken, transcribe
+from .vendors import WORDS, finals, frames, spoken, transcribe
 
 ONCE = APIConnectOptions(max_retry=0, timeout=3.0)
 TWICE = APIConnectOptions(max_retry=1, retry_interval=0.05, timeout=3.0)
@@ -32,7 +32,7 @@ async def test_a_recording_is_transcribed() -> None:
 
 
 async def test_with_a_detector_it_streams_and_the_partials_are_interims() -> None:
-    async with rig(stand_ins=LOCAL, template=LOCAL) as it:
+    async with rig(**REAL) as it:
         ears = gateflow.STT(**it.access, vad=inference.VAD(model="silero"))
         said: list[stt.SpeechEvent] = []
         async with asyncio.timeout(60), ears.stream() as stream:
@@ -103,11 +103,11 @@ async def test_S17_a_redirect_is_not_followed() -> None:
 
 
 async def test_a_stretch_that_fails_is_asked_again_from_the_stream() -> None:
-    async with rig(stand_ins=LOCAL, template=LOCAL) as it:
+    async with rig(**REAL) as it:
         it.fault("stt", "reset", at={"message": 1}, connection=1)
         ears = gateflow.STT(**it.access, vad=inference.VAD(model="silero"))
         events = await transcribe(
-            ears.stream(conn_options=ONCE), two_cities()[:70_000] + bytes(32_000), speed=20.0
+            ears.stream(conn_options=ONCE), two_cities()[:100_000] + bytes(32_000), speed=20.0
         )
         assert "best of times" in finals(events).lower()
         assert sum(ears.faults.counts.values()) == 1

@@ -110,9 +110,9 @@ class PipelineSession(RealtimeSession):
     async def aclose(self) -> None:
         """Stop everything."""
         turn, self._turn = self._turn, None
-        self._end_generation()
         if turn is not None:
             await utils.aio.cancel_and_wait(turn)
+        self._end_generation()
 
     async def _answer(
         self, recording: bytes, created: asyncio.Future[llm.GenerationCreatedEvent]

@@ -126,9 +126,9 @@ class SocketSession(RealtimeSession):
 
     async def aclose(self) -> None:
         """Close the socket."""
-        self._end_generation()
         tasks = [task for task in (self._task, self._watch) if task is not None]
         await utils.aio.cancel_and_wait(*tasks)
+        self._end_generation()  # now that nothing can begin another
         await self._detector.aclose()
 
     # -- the socket -------------------------------------------------------------------------------
