@@ -99,11 +99,17 @@ def _gateway(route: Route, settings: Settings) -> tuple[str, str, str]:
 def _stt(route: Route, settings: Settings, vad: vad.VAD) -> stt.STT[Any]:
     if route.provider in ("aigateway", "local"):
         model, base_url, api_key = _gateway(route, settings)
+        if settings.aigateway_stt_encoding == "opus" and settings.aigateway_dialect != "deepgram":
+            raise ConfigError(
+                "AIGATEWAY_STT_ENCODING=opus needs AIGATEWAY_DIALECT=deepgram: the other dialect "
+                "has no words for it."
+            )
         return aigateway.STT(
             model=model,
             base_url=base_url,
             api_key=api_key,
             language=settings.language,
+            encoding=settings.aigateway_stt_encoding,
             dialect=settings.aigateway_dialect,
             preflight=_preflight(settings.turn),
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PROVIDERS = ("aigateway", "gateflow", "local", "deepgram", "openai", "elevenlabs", "inference")
+SEGMENTED_PROVIDERS = ("gateflow", "openai")
+"""Those whose speech-to-text takes whole stretches of speech, which a detector here cuts."""
 REALTIME_PROVIDERS = ("gateflow",)
 TRANSPORTS = ("websocket", "pipeline")
 

@@ -28,6 +28,7 @@ from livekit.plugins import silero
 
 from .commit import Evidence, commit_delay
 from .config import Settings, TurnSettings
+from .routes import SEGMENTED_PROVIDERS
 from .words import Outlook, outlook
 
 logger = logging.getLogger("parley.turns")
@@ -36,11 +37,19 @@ _MODEL_TIMEOUT_S = 0.5
 """The turn model answers in 20 ms; a busy machine gets some more."""
 
 
+_SEGMENT_SILENCE_S = 0.25
+"""The least silence between two stretches of speech where each is sent by itself: it must not be
+cut at every breath. LiveKit's turn model asks the same of a detector when it decides alone."""
+
+
 def load_vad(settings: Settings) -> lk_vad.VAD:
     """Load Silero. The native build needs half the CPU of the ONNX Runtime one (measured)."""
+    silence_s = settings.turn.vad_min_silence_s
+    if settings.realtime or settings.stt_routes[0].provider in SEGMENTED_PROVIDERS:
+        silence_s = max(silence_s, _SEGMENT_SILENCE_S)
     if settings.vad == "plugin":
-        return silero.VAD.load(min_silence_duration=settings.turn.vad_min_silence_s)
-    return inference.VAD(model="silero", min_silence_duration=settings.turn.vad_min_silence_s)
+        return silero.VAD.load(min_silence_duration=silence_s)
+    return inference.VAD(model="silero", min_silence_duration=silence_s)
 
 
 def turn_handling(

@@ -28,6 +28,8 @@ _SERVER_START_S = 20.0
 _GATEWAY_START_S = 120.0  # loads two models from disk
 _WORKER_START_S = 120.0  # a busy machine with two cores took 20 s
 
+_WORKER = [sys.executable, "agent.py", "start"]
+_WORKER_READY = "registered worker"
 LOCAL_ROUTES = {
     "AGENT_STT": "local:whisper-tiny.en",
     "AGENT_LLM": "local:brain",
@@ -89,7 +91,7 @@ class Stack:
         self.livekit_url = f"ws://{HOST}:{config.ports.livekit}"
         self.gateway_url = f"http://{HOST}:{config.ports.gateway}/v1"
         self.store_path = self.folder / "store.db"
-        self._gateway_key = secrets.token_urlsafe(24)
+        self.gateway_key = secrets.token_urlsafe(24)
         self._say = say or (lambda _: None)
         self._children: list[Child] = []
 
@@ -115,17 +117,17 @@ class Stack:
     async def _start(self) -> None:
         started = time.monotonic()
         server = self._child("livekit-server", self._server_command(), self._server_env())
-        worker = self._child("worker", [sys.executable, "agent.py", "start"], self._worker_env())
+        worker = self._child("worker", _WORKER, self._worker_env())
         await server.start()
         await self._server_answers(server)
         self._say(f"media server is up ({time.monotonic() - started:.1f} s)")
-        await worker.start(marker="registered worker")
+        await worker.start(marker=_WORKER_READY)
         if self.config.local_gateway:
             gateway = self._child("gateway", self._gateway_command(), self._gateway_env())
             await gateway.start(marker="gateway ready")
             await gateway.ready("gateway ready", timeout_s=_GATEWAY_START_S)
             self._say(f"gateway is up ({time.monotonic() - started:.1f} s)")
-        await worker.ready("registered worker", timeout_s=_WORKER_START_S)
+        await self.worker_registered(worker)
         self._say(f"worker is registered ({time.monotonic() - started:.1f} s)")
 
     async def _stop(self) -> None:
@@ -149,6 +151,20 @@ class Stack:
     def child(self, name: str) -> Child:
         """The child process of that name, for tests that break it."""
         return next(child for child in self._children if child.name == name)
+
+    async def start_worker(self, name: str, env: dict[str, str]) -> Child:
+        """Start another worker beside the first, with further environment."""
+        worker = self._child(name, _WORKER, self._worker_env() | env)
+        await worker.start(marker=_WORKER_READY)
+        return worker
+
+    async def worker_registered(self, worker: Child) -> None:
+        """Wait until the server knows a worker.
+
+        Raises:
+            ProcessError: It ended first, or took too long.
+        """
+        await worker.ready(_WORKER_READY, timeout_s=_WORKER_START_S)
 
     async def gateway_stats(self) -> dict[str, dict[str, int]]:
         """The local gateway's counters, by stage."""
@@ -185,7 +201,7 @@ class Stack:
         return [sys.executable, "-m", "gateway", *options]
 
     def _gateway_env(self) -> dict[str, str]:
-        return os.environ | {"GATEWAY_KEY": self._gateway_key, "PYTHONUNBUFFERED": "1"}
+        return os.environ | {"GATEWAY_KEY": self.gateway_key, "PYTHONUNBUFFERED": "1"}
 
     def _worker_env(self) -> dict[str, str]:
         env = os.environ | {
@@ -201,7 +217,7 @@ class Stack:
         }
         if self.config.local_gateway:
             env |= LOCAL_ROUTES
-            env |= {"LOCAL_GATEWAY_URL": self.gateway_url, "GATEWAY_KEY": self._gateway_key}
+            env |= {"LOCAL_GATEWAY_URL": self.gateway_url, "GATEWAY_KEY": self.gateway_key}
         return env | self.config.worker_env
 
     async def _server_answers(self, server: Child) -> None:

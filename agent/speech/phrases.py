@@ -65,7 +65,7 @@ class PhraseCache:
 
     def render_missing(self, voice: tts.TTS[Any], phrases: Iterable[str]) -> None:
         """Synthesise in the background what is not kept yet; a failure leaves it for later."""
-        missing = [phrase for phrase in phrases if phrase and self.get(phrase) is None]
+        missing = [p for p in dict.fromkeys(phrases) if p and self.get(p) is None]
         if missing:
             task = asyncio.create_task(self._render(voice, missing), name="render phrases")
             self._tasks.add(task)

@@ -17,7 +17,7 @@ from .vendors import SENTENCES, seconds, speak, speak_whole, speech_at_16k
 
 EXPECTED_S = 0.06 * (len(SENTENCES) - 1)
 TWICE = APIConnectOptions(max_retry=1, retry_interval=0.05, timeout=3.0)
-FORMATS = ["pcm", "mp3"]
+FORMATS: list[gateflow.AudioFormats] = ["pcm", "mp3"]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -23,7 +23,7 @@ from ._settle import Ending, SettlePolicy, ending_by_punctuation, same_words, se
 from ._stt_stream import SpeechStream
 from .llm import LLM
 from .log import logger
-from .models import EndOfInput, LLMModels, STTDialect, STTModels, TTSModels, TTSVoices
+from .models import EndOfInput, LLMModels, STTDialect, STTEncoding, STTModels, TTSModels, TTSVoices
 from .stt import STT
 from .tts import TTS, ChunkedStream, SynthesizeStream
 from .version import __version__
@@ -45,6 +45,7 @@ __all__ = [
     "ProtocolError",
     "ReplayOptions",
     "STTDialect",
+    "STTEncoding",
     "STTModels",
     "STTTimeouts",
     "SettlePolicy",

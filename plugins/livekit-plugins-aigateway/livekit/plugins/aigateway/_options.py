@@ -11,7 +11,7 @@ from livekit.plugins.gatewaykit.websocket import SocketOptions
 
 from ._limits import ReplayOptions, STTTimeouts, TTSTimeouts
 from ._settle import SettlePolicy
-from .models import EndOfInput, STTDialect
+from .models import EndOfInput, STTDialect, STTEncoding
 
 ACCOUNT = Account(
     name="AIgateway",
@@ -37,6 +37,7 @@ class STTOptions:
     model: str
     language: LanguageCode
     sample_rate: int
+    encoding: STTEncoding
     base_url: str
     api_key: str = field(repr=False)
     tag: str
@@ -72,8 +73,8 @@ class STTOptions:
         ]
         if self.endpointing_ms is not None:
             query.append(("endpointing", str(self.endpointing_ms)))
-        if self.sample_rate != DOCUMENTED_STT_SAMPLE_RATE:
-            query += [("encoding", "linear16"), ("sample_rate", str(self.sample_rate))]
+        if (self.encoding, self.sample_rate) != ("linear16", DOCUMENTED_STT_SAMPLE_RATE):
+            query += [("encoding", self.encoding), ("sample_rate", str(self.sample_rate))]
         query += [("keyterm", term) for term in self.keyterms]
         return query
 

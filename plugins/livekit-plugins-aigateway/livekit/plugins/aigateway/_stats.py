@@ -23,6 +23,8 @@ class STTStats:
     """Finals that repeated one already passed on, and were not passed on again."""
     promoted_interims: int = 0
     """Utterances whose final never came before the end, ended with their last interim instead."""
+    sent_bytes: int = 0
+    """Bytes of audio sent, without the few that a socket adds to each message."""
     keepalives: int = 0
     """Messages sent only to keep a quiet socket open."""
 

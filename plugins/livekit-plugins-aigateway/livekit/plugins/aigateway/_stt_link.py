@@ -15,6 +15,7 @@ from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
 from livekit.plugins.gatewaykit.tasks import run_beside
 from livekit.plugins.gatewaykit.websocket import Closed, Socket
 
+from ._codec.opus import OpusEncoder
 from ._codec.stt import CLOSE_STREAM, KEEP_ALIVE, decode
 from ._feed import AudioFeed
 from ._options import STTOptions
@@ -105,6 +106,9 @@ class Link:
         self._faults = faults
         self._emit = emit
         self._wants_rotation = wants_rotation
+        self._encoder = (
+            OpusEncoder(sample_rate=feed.sample_rate) if options.encoding == "opus" else None
+        )
         now = time.monotonic()
         self._heard_at = now
         self._heard_cursor = feed.ring.cursor
@@ -171,7 +175,12 @@ class Link:
     async def _send_pcm(self, pcm: bytes) -> None:
         self._sent_at = time.monotonic()
         self._usage_samples += len(pcm) // 2
-        await self._socket.send(pcm)
+        await self._send_audio(self._encoder.push(pcm) if self._encoder else [pcm])
+
+    async def _send_audio(self, messages: list[bytes]) -> None:
+        for message in messages:
+            self._stats.sent_bytes += len(message)
+            await self._socket.send(message)
 
     async def _send_silence(self, milliseconds: int) -> None:
         count = self._feed.sample_rate * milliseconds // 1000
@@ -179,6 +188,8 @@ class Link:
         await self._send_pcm(b"\0\0" * count)
 
     async def _finish_input(self) -> None:
+        if self._encoder:
+            await self._send_audio(self._encoder.flush())
         if self._options.dialect == "deepgram":
             await self._socket.send(CLOSE_STREAM)
             return

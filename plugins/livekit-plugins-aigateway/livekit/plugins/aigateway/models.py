@@ -16,5 +16,8 @@ STTDialect = Literal["deepgram", "minimal"]
 """``deepgram`` adds Deepgram's query options and its KeepAlive and CloseStream messages;
 ``minimal`` sends nothing but audio."""
 
+STTEncoding = Literal["linear16", "opus"]
+"""How audio is sent: 16-bit PCM, or Opus at a tenth of the size."""
+
 EndOfInput = Literal["none", "empty"]
 """How the end of a reply is told to the TTS: not at all, or by ``{"text": ""}``."""

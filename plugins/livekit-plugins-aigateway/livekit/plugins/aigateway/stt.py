@@ -21,13 +21,14 @@ from livekit.plugins.gatewaykit.pool import Lease, SparePool
 from livekit.plugins.gatewaykit.url import http_url, resolve_api_key, resolve_base_url
 from livekit.plugins.gatewaykit.websocket import Socket
 
+from ._codec import opus
 from ._codec.stt import KEEP_ALIVE, decode_batch
 from ._limits import ReplayOptions, STTTimeouts
 from ._options import ACCOUNT, DOCUMENTED_STT_SAMPLE_RATE, STT_BATCH_PATH, STTOptions
 from ._settle import SettlePolicy
 from ._stats import STTStats
 from ._stt_stream import SpeechStream
-from .models import STTDialect, STTModels
+from .models import STTDialect, STTEncoding, STTModels
 
 _BATCH_TIMEOUT_S = 30.0
 """One recording, uploaded and transcribed; the connection itself has ``conn_options.timeout``."""
@@ -48,6 +49,7 @@ class STT(stt.STT[Literal["speech_lost"]]):
         model: STTModels | str = "deepgram/nova-3",
         language: str = "en",
         sample_rate: int = DOCUMENTED_STT_SAMPLE_RATE,
+        encoding: STTEncoding = "linear16",
         base_url: NotGivenOr[str] = NOT_GIVEN,
         api_key: NotGivenOr[str] = NOT_GIVEN,
         dialect: STTDialect = "deepgram",
@@ -72,6 +74,8 @@ class STT(stt.STT[Literal["speech_lost"]]):
             language: BCP-47 code; sent in the ``deepgram`` dialect, and set on every transcript.
             sample_rate: Hz of the audio sent, 8000 to 48000; input is resampled to it. The gateway
                 documents 16000 and nothing else.
+            encoding: ``opus`` sends the stream as Opus packets, at a tenth of the bandwidth; it
+                needs the ``deepgram`` dialect and the extra ``livekit-plugins-aigateway[opus]``.
             base_url: Defaults to ``AIGATEWAY_BASE_URL``, then to the public gateway.
             api_key: Defaults to ``AIGATEWAY_API_KEY``.
             dialect: ``deepgram`` sends Deepgram's query options and its KeepAlive and CloseStream
@@ -97,6 +101,8 @@ class STT(stt.STT[Literal["speech_lost"]]):
         """
         if not 8000 <= sample_rate <= 48000:
             raise ValueError(f"sample_rate must be 8000 to 48000 Hz, got {sample_rate}")
+        if encoding == "opus":
+            _require_opus(dialect=dialect, sample_rate=sample_rate)
         super().__init__(
             capabilities=stt.STTCapabilities(
                 streaming=True,
@@ -109,6 +115,7 @@ class STT(stt.STT[Literal["speech_lost"]]):
             model=model,
             language=LanguageCode(language),
             sample_rate=sample_rate,
+            encoding=encoding,
             base_url=resolve_base_url(base_url, ACCOUNT),
             api_key=resolve_api_key(api_key, ACCOUNT),
             tag=tag,
@@ -299,6 +306,15 @@ class STT(stt.STT[Literal["speech_lost"]]):
         if self._session is None:
             self._session = utils.http_context.http_session()
         return self._session
+
+
+def _require_opus(*, dialect: STTDialect, sample_rate: int) -> None:
+    if dialect != "deepgram":
+        raise ValueError("encoding='opus' needs dialect='deepgram', which can say so to the server")
+    if sample_rate not in opus.SAMPLE_RATES:
+        raise ValueError(f"Opus knows the sample rates {opus.SAMPLE_RATES}, got {sample_rate}")
+    if not opus.is_available():
+        raise ValueError("encoding='opus' needs PyAV: pip install livekit-plugins-aigateway[opus]")
 
 
 def _recording(opts: STTOptions, buffer: AudioBuffer) -> aiohttp.FormData:

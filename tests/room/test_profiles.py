@@ -1,0 +1,180 @@
+"""One conversation over every way of hearing, thinking and speaking that settings can choose.
+
+A media server and a local gateway that stands in for all vendors serve all profiles; each profile
+is a worker with settings of its own, started while the call before it is going on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from livekit.agents.utils import shortuuid
+
+from caller.ears import Ears
+from caller.room import Caller
+from caller.voice import Voice
+from demo.processes import Child
+from demo.stack import Ports, Stack, StackConfig
+
+QUESTION = "Can you look up my order for peter at example dot com?"
+GOODBYE = "Thanks, goodbye!"
+CANNOT = "cannot do that"
+"""What a model says that is offered no tools."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Settings of a worker, without the accounts."""
+
+    stt: str
+    llm: str
+    tts: str
+    more: dict[str, str] = field(default_factory=dict)
+    has_tools: bool = True
+
+    def env(self, stack: Stack) -> dict[str, str]:
+        return (
+            {"AGENT_STT": self.stt, "AGENT_LLM": self.llm, "AGENT_TTS": self.tts}
+            | accounts(stack)
+            | FEW_PHRASES
+            | self.more
+        )
+
+
+FEW_PHRASES = {
+    "AGENT_OPENERS": "",
+    **{f"AGENT_GUARD_{p}": "Sorry." for p in ("FILLER", "APOLOGY", "BROKE_OFF", "CANNOT_HEAR")},
+}
+"""Every profile has another voice, whose phrases are made in its first call: on two cores that also
+recognise and speak, a few must do."""
+GATEFLOW = ("gateflow:whisper-1", "gateflow:gpt-5-mini", "gateflow:eleven_turbo_v2_5:friendly")
+PROFILES = {
+    "aigateway": Profile(
+        "aigateway:deepgram/nova-3",
+        "aigateway:moonshot/kimi-k2.6",
+        "aigateway:elevenlabs/eleven-turbo-v3:rachel",
+    ),
+    "aigateway-opus": Profile(
+        "aigateway:deepgram/nova-3",
+        "aigateway:moonshot/kimi-k2.6",
+        "aigateway:elevenlabs/eleven-turbo-v3:rachel",
+        {"AIGATEWAY_STT_ENCODING": "opus"},
+    ),
+    "gateflow": Profile(*GATEFLOW, {"AGENT_LLM_MAX_TOKENS": "100"}),
+    "gateflow-websocket": Profile(
+        *GATEFLOW, {"AGENT_REALTIME": "gateflow:voice-agent-fast"}, has_tools=False
+    ),
+    "gateflow-pipeline": Profile(
+        *GATEFLOW, {"AGENT_REALTIME": "gateflow:voice-agent-fast:pipeline"}, has_tools=False
+    ),
+    "deepgram": Profile(
+        "deepgram:nova-3",
+        "openai:gpt-4o-mini",
+        "deepgram:aura-2-andromeda-en",
+        {"AGENT_KEYTERMS": "Parley|desk lamp", "AGENT_LLM_MAX_TOKENS": "60"},
+    ),
+    "elevenlabs": Profile("deepgram:nova-3", "openai:gpt-4o-mini", "elevenlabs:eleven_turbo_v2_5"),
+    "inference": Profile(
+        "inference:deepgram/nova-3", "inference:openai/gpt-4o-mini", "inference:cartesia/sonic-3"
+    ),
+}
+
+
+def accounts(stack: Stack) -> dict[str, str]:
+    """Every vendor's account, at the local gateway."""
+    url, key = stack.gateway_url, stack.gateway_key
+    vendors = ("AIGATEWAY", "GATEFLOW", "DEEPGRAM", "OPENAI", "ELEVEN")
+    return (
+        {f"{vendor}_BASE_URL": url for vendor in vendors}
+        | {f"{vendor}_API_KEY": key for vendor in vendors}
+        | {
+            "LIVEKIT_INFERENCE_URL": url,
+            "LIVEKIT_INFERENCE_API_KEY": "any",
+            "LIVEKIT_INFERENCE_API_SECRET": key,
+        }
+    )
+
+
+class Workers:
+    """The workers of the profiles, one call each: the next one starts while one is called."""
+
+    def __init__(self, stack: Stack, order: list[str]) -> None:
+        self.stack = stack
+        self._order = order
+        self._started: dict[str, Child] = {}
+
+    async def ready(self, name: str) -> Child:
+        await self._start(name)
+        await self.stack.worker_registered(self._started[name])
+        for following in self._order[self._order.index(name) + 1 :][:1]:
+            await self._start(following)
+        return self._started[name]
+
+    async def _start(self, name: str) -> None:
+        if name not in self._started:
+            env = PROFILES[name].env(self.stack) | {"AGENT_NAME": name}
+            self._started[name] = await self.stack.start_worker(name, env)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def workers(request: pytest.FixtureRequest) -> AsyncIterator[Workers]:
+    wanted = [
+        str(item.callspec.params["name"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.path == request.path
+        and hasattr(item, "callspec")
+    ]
+    config = StackConfig(
+        ports=Ports.free(),
+        gateway_args=["--stand-in"],
+        worker_env={"AGENT_NAME": "nobody-calls-it"},
+    )
+    async with Stack(config) as stack:
+        yield Workers(stack, wanted)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+async def test_one_conversation_passes_over_each_profile(
+    name: str, workers: Workers, voice: Voice, ears: Ears
+) -> None:
+    worker = await workers.ready(name)
+    stack = workers.stack
+    caller = Caller(
+        stack.livekit_url,
+        stack.api_key,
+        stack.api_secret,
+        room=shortuuid("test-"),
+        agent_name=name,
+        voice=voice,
+    )
+    async with caller:
+        await caller.wait_for_agent()
+        await caller.barge_in(QUESTION, after_ms=800)
+        answer = await caller.hear_reply()
+        await caller.say(GOODBYE)
+        farewell = await caller.hear_reply()
+        assert await caller.wait_for_end(10.0)
+        captions = " ".join(s.text for s in caller.transcript.of(caller.identity) if s.final)
+    await worker.stop()
+
+    assert answer.barge_in_stop_ms is not None
+    assert 0 < answer.barge_in_stop_ms < 2000
+    said = (await ears.transcribe(answer.pcm)).lower()
+    assert ("desk lamp" if PROFILES[name].has_tools else CANNOT) in said, said
+    assert "bye" in (await ears.transcribe(farewell.pcm)).lower()
+    assert "order" in captions.lower()
+    assert "bye" in captions.lower()
+    # one line a turn in the log, with what the caller waited
+    assert len(round_trips(worker)) >= 1
+
+
+def round_trips(worker: Child) -> list[float]:
+    """Milliseconds of each turn, as the worker's log has them."""
+    lines = (line for line in worker.log.read_text().splitlines() if line.startswith("{"))
+    records = (json.loads(line) for line in lines)
+    return [record["total_ms"] for record in records if record.get("message") == "turn"]
