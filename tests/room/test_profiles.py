@@ -15,7 +15,7 @@ import pytest_asyncio
 from livekit.agents.utils import shortuuid
 
 from caller.ears import Ears
-from caller.room import Caller
+from caller.room import Caller, Heard
 from caller.voice import Voice
 from demo.processes import Child
 from demo.stack import Ports, Stack, StackConfig
@@ -114,6 +114,10 @@ class Workers:
             await self._start(following)
         return self._started[name]
 
+    async def stop(self, name: str) -> None:
+        """Stop a worker; the test that is run once more gets a fresh one."""
+        await self._started.pop(name).stop()
+
     async def _start(self, name: str) -> None:
         if name not in self._started:
             env = PROFILES[name].env(self.stack) | {"AGENT_NAME": name}
@@ -143,7 +147,36 @@ async def test_one_conversation_passes_over_each_profile(
     name: str, workers: Workers, voice: Voice, ears: Ears
 ) -> None:
     worker = await workers.ready(name)
-    stack = workers.stack
+    try:
+        call = await converse(name, workers.stack, voice)
+    finally:
+        await workers.stop(name)
+
+    assert call.answer.barge_in_stop_ms is not None
+    assert 0 < call.answer.barge_in_stop_ms < 2000
+    said = (await ears.transcribe(call.answer.pcm)).lower()
+    assert ("desk lamp" if PROFILES[name].has_tools else CANNOT) in said, said
+    assert "bye" in (await ears.transcribe(call.farewell.pcm)).lower()
+    assert call.hung_up
+    assert "order" in call.captions
+    assert "bye" in call.captions
+    # one line a turn in the log, with what the caller waited
+    assert len(round_trips(worker)) >= 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """What came of a call."""
+
+    answer: Heard
+    farewell: Heard
+    hung_up: bool
+    captions: str
+    """What the room says that the caller said."""
+
+
+async def converse(name: str, stack: Stack, voice: Voice) -> Call:
+    """Interrupt the greeting with a question, hear the answer, say goodbye."""
     caller = Caller(
         stack.livekit_url,
         stack.api_key,
@@ -158,19 +191,10 @@ async def test_one_conversation_passes_over_each_profile(
         answer = await caller.hear_reply()
         await caller.say(GOODBYE)
         farewell = await caller.hear_reply()
-        assert await caller.wait_for_end(10.0)
-        captions = " ".join(s.text for s in caller.transcript.of(caller.identity) if s.final)
-    await worker.stop()
-
-    assert answer.barge_in_stop_ms is not None
-    assert 0 < answer.barge_in_stop_ms < 2000
-    said = (await ears.transcribe(answer.pcm)).lower()
-    assert ("desk lamp" if PROFILES[name].has_tools else CANNOT) in said, said
-    assert "bye" in (await ears.transcribe(farewell.pcm)).lower()
-    assert "order" in captions.lower()
-    assert "bye" in captions.lower()
-    # one line a turn in the log, with what the caller waited
-    assert len(round_trips(worker)) >= 1
+        hung_up = await caller.wait_for_end(10.0)
+        said = (part for part in caller.transcript.of(caller.identity) if part.final)
+        captions = " ".join(part.text for part in said).lower()
+    return Call(answer, farewell, hung_up, captions)
 
 
 def round_trips(worker: Child) -> list[float]:

@@ -30,7 +30,7 @@ def encoded(pcm: bytes, cuts: list[int], rate: int = RATE) -> list[bytes]:
 def decoded_s(packets: list[bytes]) -> float:
     decoder = av.CodecContext.create("libopus", "r")
     frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]
-    return sum(f.samples / f.sample_rate for f in frames if isinstance(f, av.AudioFrame))
+    return sum((frame.samples / frame.sample_rate for frame in frames), start=0.0)
 
 
 @pytest.mark.parametrize("rate", opus.SAMPLE_RATES)
