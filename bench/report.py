@@ -99,6 +99,7 @@ def _notes(run: Run) -> list[str]:
     ]
     if any(result.added_ms for result in run.results):
         notes.append("- † measured without a room; the floor's median has been added")
+    notes += [_account(result) for result in run.results if result.account_ms]
     notes += [f"- {name} was not run: {why}" for name, why in run.not_run.items()]
     notes += [f"- {r.name}: {why}" for r in run.results for why in r.failures]
     notes.append(
@@ -106,6 +107,14 @@ def _notes(run: Run) -> list[str]:
         "in the worst call"
     )
     return notes
+
+
+def _account(result: Result) -> str:
+    off = [abs(ms) for ms in result.account_ms]
+    return (
+        f"- {result.name}: the worker's own account of a turn (its waterfall) is off the ear's by "
+        f"{percentile(off, 50):.0f} ms in the median, {max(off):.0f} at most"
+    )
 
 
 def _ms(value: float | None) -> str:

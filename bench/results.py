@@ -50,6 +50,7 @@ class Result:
         call_s: Length of its calls.
         cpu_s: CPU seconds of its process tree in them.
         pss_mb: Memory of the tree at the end of each call.
+        account_ms: How far the worker's own account of each turn is above the ear's.
         added_ms: What is added to its reply times because it was measured without a room.
         failures: Why calls were cut short, in words.
         ours: Whether it is Parley.
@@ -60,6 +61,7 @@ class Result:
     call_s: float = 0.0
     cpu_s: float = 0.0
     pss_mb: list[float] = field(default_factory=list)
+    account_ms: list[float] = field(default_factory=list)
     added_ms: float = 0.0
     failures: list[str] = field(default_factory=list)
     ours: bool = False

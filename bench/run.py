@@ -14,6 +14,7 @@ from secrets import token_hex
 import psutil
 from livekit import api
 
+from bench.account import differences, records_of
 from bench.call import Conversation
 from bench.contestants import Contestant
 from bench.lines import CALL, Lines, Step, render
@@ -207,11 +208,19 @@ class _Calls:
         ) as caller:
             await caller.wait_for_agent()
             conversation = Conversation(caller, lines=self._lines, requests=self._rig.llm_requests)
-            async with TreeUsage(pid) as usage:
-                await conversation.hold(self._plan.steps, result.turns.append)
+            turns: list[Turn] = []
+            try:
+                async with TreeUsage(pid) as usage:
+                    await conversation.hold(self._plan.steps, turns.append)
+            finally:
+                result.turns += turns
         result.call_s += usage.elapsed_s
         result.cpu_s += usage.cpu_s
         result.pss_mb.append(usage.pss_mb)
+        if contestant.ours:
+            result.account_ms += differences(
+                records_of(self._workers[contestant.name].log, room), turns
+            )
 
     async def _joined(self, contestant: Contestant, result: Result, room: str) -> None:
         grants = api.VideoGrants(room_join=True, room=room)

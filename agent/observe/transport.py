@@ -40,6 +40,7 @@ class TransportEstimate:
 
     def __init__(self, room: rtc.Room) -> None:
         self._room = room
+        self._held = Held()
         self.now = Transport()
         """As of the last `refresh`."""
 
@@ -50,20 +51,51 @@ class TransportEstimate:
         except RuntimeError as e:  # the call is over
             logger.debug("no transport statistics", extra={"error": type(e).__name__})
             return
-        self.now = estimate([*stats.publisher_stats, *stats.subscriber_stats])
+        entries = [*stats.publisher_stats, *stats.subscriber_stats]
+        held = total_held(entries)
+        self.now = estimate(measured_round_trip_ms(entries), held.since(self._held))
+        self._held = held
 
 
-def estimate(stats: Iterable[RtcStats]) -> Transport:
-    """Half a round trip a leg, the jitter buffer and a packet, the same both ways."""
-    round_trip_ms, buffer_ms = 0.0, 0.0
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What the jitter buffer has held since the call began: it starts deep and becomes shallow.
+
+    Attributes:
+        sample_s: Samples times the seconds that each was held.
+        samples: How many.
+    """
+
+    sample_s: float = 0.0
+    samples: int = 0
+
+    def since(self, earlier: Held) -> float:
+        """Mean milliseconds that a sample was held after `earlier`."""
+        samples = self.samples - earlier.samples
+        return 1000 * (self.sample_s - earlier.sample_s) / samples if samples > 0 else 0.0
+
+
+def total_held(stats: Iterable[RtcStats]) -> Held:
+    """The jitter buffers' totals."""
+    sample_s, samples = 0.0, 0
     for entry in stats:
-        match entry.WhichOneof("stats"):
-            case "candidate_pair" if entry.candidate_pair.candidate_pair.nominated:
-                pair = entry.candidate_pair.candidate_pair
-                round_trip_ms = max(round_trip_ms, pair.current_round_trip_time * 1000)
-            case "inbound_rtp" if entry.inbound_rtp.inbound.jitter_buffer_emitted_count:
-                inbound = entry.inbound_rtp.inbound
-                held = inbound.jitter_buffer_delay / inbound.jitter_buffer_emitted_count
-                buffer_ms = max(buffer_ms, held * 1000)
-    one_way = _CLIENT_LEGS * round_trip_ms / 2 + buffer_ms + _PACKET_MS
+        if entry.WhichOneof("stats") == "inbound_rtp":
+            sample_s += entry.inbound_rtp.inbound.jitter_buffer_delay
+            samples += entry.inbound_rtp.inbound.jitter_buffer_emitted_count
+    return Held(sample_s=sample_s, samples=samples)
+
+
+def measured_round_trip_ms(stats: Iterable[RtcStats]) -> float:
+    """The worker's round trip to the media server; 0 while unknown."""
+    pairs = [
+        entry.candidate_pair.candidate_pair
+        for entry in stats
+        if entry.WhichOneof("stats") == "candidate_pair"
+    ]
+    return max((1000 * p.current_round_trip_time for p in pairs if p.nominated), default=0.0)
+
+
+def estimate(round_trip_ms: float, held_ms: float) -> Transport:
+    """Half a round trip a leg, the jitter buffer and a packet, the same both ways."""
+    one_way = _CLIENT_LEGS * round_trip_ms / 2 + held_ms + _PACKET_MS
     return Transport(uplink_ms=one_way, downlink_ms=one_way)

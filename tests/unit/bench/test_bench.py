@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from bench import baseline, document, report
+from bench.account import differences, records_of
 from bench.call import stopped_by
 from bench.lines import CALL, NOISES
 from bench.profiles import PROFILES
@@ -76,6 +78,20 @@ def test_a_noise_stops_a_reply_that_falls_silent_for_a_second(
 ) -> None:
     sounds = [Span(*span) for span in spans]
     assert stopped_by(sounds, [0.7, 3.2], ends_s=5.5) == stopped
+
+
+def test_the_workers_account_is_held_against_the_ear_turn_by_turn(tmp_path: Path) -> None:
+    log = tmp_path / "parley.log"
+    totals = (510.0, 640.0, 999.0, 500.0)
+    lines = [{"room": "a", "parts": [], "total_ms": ms} for ms in totals]
+    log.write_text("\n".join(["not JSON", *map(json.dumps, [*lines, lines[0] | {"room": "b"}])]))
+    turns = [
+        Turn(kind="plain", heard_ms=500.0),
+        Turn(kind="barge", heard_ms=650.0),  # the reply to the interrupting line is not timed
+        Turn(kind="pause"),
+    ]
+    assert differences(records_of(log, "a"), turns) == [10.0, -10.0]
+    assert differences(records_of(log, "a"), turns[:2]) == []
 
 
 def test_a_full_run_has_what_the_table_promises() -> None:
