@@ -21,7 +21,8 @@ class Evidence:
         end_of_turn: The turn model's probability that the turn is over; None while unknown.
         likely: The probability from which on the model means yes (0.36 for English in v1-mini).
         speculating: Whether a reply to exactly these words is being written.
-        reply_after_s: When its first words came, in seconds after the end of speech; None before.
+        reply_after_s: When its first words came or are expected, in seconds after the end of
+            speech; None while nobody knows.
     """
 
     text: str

@@ -81,13 +81,16 @@ class TurnSettings(BaseSettings):
     free_wait_s: float = Field(0.8, ge=0, le=5)
     """The turn stays open while the reply's first words are not there, at most this long: nobody
     waits for it."""
+    head_start_s: float = Field(0.05, ge=0, le=1)
+    """That wait ends so long before the first words are expected: what follows the end of a turn
+    takes the framework some 30 ms, which would otherwise be heard."""
     turn_model: bool = True
     """Whether LiveKit's local turn model (v1-mini) is asked when the words leave it open."""
-    settle_finished_s: float = Field(0.08, ge=0.02, le=2)
+    settle_finished_s: float = Field(0.1, ge=0.02, le=2)
     """Silence after which a partial whose words are a whole question is answered ahead."""
-    settle_silence_s: float = Field(0.12, ge=0.02, le=2)
-    """The same for words that may go on: longer than nearly all stops inside words."""
-    settle_s: float = Field(0.0, ge=0, le=2)
+    settle_silence_s: float = Field(0.16, ge=0.02, le=2)
+    """The same for words that may go on; stops inside words are silences of up to 0.15."""
+    settle_s: float = Field(0.1, ge=0.02, le=2)
     """Time for which those words must not have changed."""
     speculations: int = Field(4, ge=0, le=20)
     """Replies that may be begun ahead of one turn's end; a changed transcript throws one away."""
@@ -97,7 +100,7 @@ class TurnSettings(BaseSettings):
     """Silence that Silero must see before speech counts as paused; no turn ends earlier."""
     min_interruption_s: float = Field(0.09, ge=0.07, le=2)
     """Speech that counts as a barge-in. Below 0.07 the framework would interrupt itself."""
-    false_interruption_timeout_s: float = Field(0.4, ge=0.1, le=10)
+    false_interruption_timeout_s: float = Field(0.2, ge=0.1, le=10)
     """After a barge-in without words the agent resumes its reply when this time has passed."""
     input_frame_ms: int = Field(20, ge=10, le=50)
     """Length of the frames of the caller's audio, in milliseconds. Half of one is waited for on

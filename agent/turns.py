@@ -36,6 +36,9 @@ logger = logging.getLogger("parley.turns")
 _MODEL_TIMEOUT_S = 0.5
 """The turn model answers in 20 ms; a busy machine gets some more."""
 
+_LEARNING_RATE = 0.3
+"""Weight of the newest reply in what is known of the model's usual time."""
+
 
 _SEGMENT_SILENCE_S = 0.25
 """The least silence between two stretches of speech where each is sent by itself: it must not be
@@ -109,12 +112,14 @@ def open_turn_model() -> TurnModel:
 
 @dataclass
 class ReplyAhead:
-    """A reply that is being written ahead of the turn's end.
+    """A reply that is being written ahead of the turn's end; times are monotonic.
 
     Attributes:
-        begun_at: Monotonic time of its first words; None before.
+        asked_at: When the model was asked.
+        begun_at: When its first words came; None before.
     """
 
+    asked_at: float
     begun_at: float | None = None
 
 
@@ -144,6 +149,7 @@ class TurnDetector:
         self._stream: TurnModel | None = None
         self._language: LanguageCode | None = None
         self._reply: ReplyAhead | None = None
+        self._usual_s: float | None = None  # from asking the model to its first words
         self._changed = asyncio.Event()
         self.ended_at: float | None = None
         """Monotonic time at which the caller fell silent; None while speech goes on."""
@@ -199,13 +205,16 @@ class TurnDetector:
 
     def reply_asked(self) -> ReplyAhead:
         """The model has been asked; what is waited for is free until it answers."""
-        self._reply = ReplyAhead()
+        self._reply = ReplyAhead(asked_at=self._clock())
         return self._reply
 
     def reply_begun(self, reply: ReplyAhead) -> None:
         """The first words, or a tool call, of a reply are there."""
         if reply.begun_at is None:
             reply.begun_at = self._clock()
+            took_s = reply.begun_at - reply.asked_at
+            before_s = took_s if self._usual_s is None else self._usual_s
+            self._usual_s = before_s + _LEARNING_RATE * (took_s - before_s)
             self._changed.set()
 
     def reply_over(self, reply: ReplyAhead) -> None:
@@ -228,10 +237,16 @@ class TurnDetector:
 
     def _delay(self, evidence: Evidence, ended_at: float) -> float:
         if self._reply:
-            begun_at = self._reply.begun_at
-            after_s = None if begun_at is None else max(0.0, begun_at - ended_at)
+            begins_at = self._begins_at(self._reply)
+            after_s = None if begins_at is None else max(0.0, begins_at - ended_at)
             evidence = replace(evidence, speculating=True, reply_after_s=after_s)
         return commit_delay(evidence, self._settings)
+
+    def _begins_at(self, reply: ReplyAhead) -> float | None:
+        """When its first words came, or the time for which the turn should be over for them."""
+        if reply.begun_at is not None or self._usual_s is None:
+            return reply.begun_at
+        return reply.asked_at + self._usual_s - self._settings.head_start_s
 
     async def _with_model(self, evidence: Evidence) -> Evidence:
         if self._stream is None:

@@ -73,6 +73,7 @@ def build_server(settings: Settings) -> AgentServer:
         api_key=settings.livekit_api_key,
         api_secret=settings.livekit_api_secret.get_secret_value(),
         setup_fnc=prewarm,
+        preload_modules=[__name__, "agent.cli"],  # once for all calls, not once for each
         drain_timeout=settings.drain_timeout_s,
         port=ServerEnvOption(dev_default=0, prod_default=settings.health_port),
         load_fnc=_call_load(settings.max_calls) if settings.max_calls else None,

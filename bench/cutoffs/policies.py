@@ -99,7 +99,7 @@ class Ours:
             end_of_turn=probability,
             likely=LIKELY,
             speculating=self.settings.speculations > 0,
-            reply_after_s=REPLY_BEGINS_S - silence.late_s,
+            reply_after_s=REPLY_BEGINS_S - self.settings.head_start_s - silence.late_s,
         )
         waited = silence.late_s + commit_delay(evidence, self.settings)
         return max(noticed, waited, FINAL_S)

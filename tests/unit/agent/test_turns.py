@@ -144,6 +144,20 @@ async def test_the_turn_stays_open_until_the_reply_ahead_has_words() -> None:
         assert await deciding == 1.0
 
 
+async def test_the_turn_is_over_a_head_start_before_the_usual_time_of_first_words() -> None:
+    clock = Clock()
+    detector = await detector_of(clock)
+    first = detector.reply_asked()
+    clock.now += 0.4
+    detector.reply_begun(first)
+    detector.reply_over(first)
+    detector.ended_at = clock.now
+    detector.reply_asked()
+    expected_s = 0.4 - SETTINGS.head_start_s
+    assert not await over_after(detector, clock, QUESTION, expected_s - 0.01)
+    assert await over_after(detector, clock, QUESTION, expected_s + 0.01)
+
+
 async def test_a_reply_that_was_thrown_away_is_not_waited_for() -> None:
     clock = Clock()
     detector = await detector_of(clock)
