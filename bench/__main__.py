@@ -1,4 +1,4 @@
-"""Command line: `python -m bench`, and `python -m bench cutoffs` for the part without a room."""
+"""Command line: `python -m bench`, and its parts `cutoffs` and `waterfall`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from agent.config import load_settings
-from bench import baseline, document, environment, report
+from bench import baseline, delays, document, environment, report
 from bench.contestants import Contestant, contestants
 from bench.cutoffs import measure as cutoffs
 from bench.cutoffs.corpus import SEED, build, describe
@@ -31,6 +31,8 @@ FOLDER = ROOT / ".parley" / "bench"
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 _QUICK_NAMES = ("parley", "livekit-tuned", "pipecat-tuned", "seed-loop")
 """Who takes part in a quick run: nobody is faster than the tuned ones."""
+
+_T = TypeVar("_T")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -81,8 +83,7 @@ def main(
     except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
         sys.exit(f"The benchmark could not go on. {e}")
     if runs is None:
-        print("\nStopped, with everything that was started.", flush=True)
-        raise typer.Exit(_INTERRUPTED)
+        _stopped()
     for run in runs:
         print("\n" + report.terminal(run), flush=True)
     if json_file:
@@ -121,6 +122,36 @@ def cut_offs(
         document.add_cutoffs(points, described=describe(cases))
     if problem := cutoffs.worse_than_the_framework(points):
         sys.exit(problem)
+
+
+@app.command()
+def waterfall(
+    document_it: Annotated[
+        bool, typer.Option("--document", help="Write its section of docs/benchmarks.md.")
+    ] = False,
+) -> None:
+    """Inject a delay at each stage of the gateway and see where the worker's own record has it.
+
+    Exit code 1: not in that stage's part within 10 ms.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        ensure_interface()
+        shifts = asyncio.run(_interruptible(delays.measure(FOLDER, _say)))
+    except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
+        sys.exit(f"The benchmark could not go on. {e}")
+    if shifts is None:
+        _stopped()
+    print("\n" + delays.markdown(shifts), flush=True)
+    if document_it:
+        document.add_waterfall(shifts)
+    if problems := delays.problems(shifts):
+        sys.exit("\n".join(problems))
+
+
+def _stopped() -> NoReturn:
+    print("\nStopped, with everything that was started.", flush=True)
+    raise typer.Exit(_INTERRUPTED)
 
 
 def _legs(profile: str, only: str, *, quick: bool) -> list[_Leg]:
@@ -174,7 +205,7 @@ async def _measured_leg(leg: _Leg) -> Run:
     return run
 
 
-async def _interruptible(measuring: Coroutine[Any, Any, list[Run]]) -> list[Run] | None:
+async def _interruptible(measuring: Coroutine[Any, Any, _T]) -> _T | None:
     task = asyncio.create_task(measuring)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

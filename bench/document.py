@@ -15,8 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from bench import report
+from bench import delays, report
 from bench.cutoffs.measure import OURS, Point, curves_of, markdown
+from bench.delays import Shift
 from bench.environment import LOCK
 from bench.plot import bars, curves
 from bench.results import Run, percentile
@@ -83,6 +84,16 @@ def add_cutoffs(points: Sequence[Point], *, described: str, path: Path = FILE) -
         f"{markdown(points)}\n![False cutoffs]({plot.name})"
     )
     write_section(path, name="cutoffs", title="False cutoffs", body=body)
+
+
+def add_waterfall(shifts: list[Shift], path: Path = FILE) -> None:
+    """Write the section of the injected delays."""
+    body = (
+        "By how many ms the median of each part of a turn grew, in the worker's own record "
+        "(`agent/observe/waterfall.py`), when one stage of the gateway was slowed down.\n\n"
+        f"{delays.markdown(shifts)}"
+    )
+    write_section(path, name="waterfall", title="The waterfall and injected delays", body=body)
 
 
 def write_section(path: Path, *, name: str, title: str, body: str) -> None:

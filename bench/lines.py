@@ -7,6 +7,7 @@ So the script is made from the rendered audio: each word ends where its share of
 from __future__ import annotations
 
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -91,15 +92,15 @@ class Lines:
     script: dict[str, object] = field(repr=False)
 
 
-async def render(folder: Path, voice: Voice) -> Lines:
-    """Render all lines into `folder`, which is there, and make the sim gateway's script from them.
+async def render(folder: Path, voice: Voice, steps: Sequence[Step]) -> Lines:
+    """Render a call's lines into `folder`, which is there, and make the sim gateway's script.
 
     Raises:
         CallerError: There is no voice on this machine.
     """
     audio: dict[str, Path] = {}
     utterances: list[dict[str, object]] = []
-    for step in CALL:
+    for step in steps:
         noises = NOISES if step.kind == "noise" else ()
         for words in filter(None, (step.says, *noises, step.then)):
             if words == COUGH:

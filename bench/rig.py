@@ -95,6 +95,14 @@ class Rig:
             answer.raise_for_status()
             return int((await answer.json())["llm"]["opened"])
 
+    async def inject(self, stage: str, delay_ms: float) -> None:
+        """Delay what the gateway's stage says by so much from now on; "" for no stage."""
+        assert self._http is not None
+        faults = [{"stage": stage, "do": "delay", "ms": delay_ms}] if stage else []
+        url = f"http://{HOST}:{self._ports.gateway}/admin/faults"
+        async with self._http.put(url, json={"faults": faults}) as answer:
+            answer.raise_for_status()
+
     def _server_command(self) -> list[str]:
         ports = self._ports
         options = {

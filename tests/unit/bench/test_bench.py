@@ -10,6 +10,8 @@ import pytest
 from bench import baseline, document, report
 from bench.account import differences, records_of
 from bench.call import stopped_by
+from bench.cutoffs.measure import FRAMEWORK, OURS, Point, worse_than_the_framework
+from bench.delays import Shift, problems
 from bench.lines import CALL, NOISES
 from bench.profiles import PROFILES
 from bench.results import Result, Run, Turn, percentile, ratio
@@ -112,3 +114,23 @@ def test_a_section_is_replaced_and_others_are_kept(tmp_path: Path) -> None:
     assert "A curve." in text
     assert "0.60 of the best peer" in text
     assert (tmp_path / "benchmarks.svg").read_text().startswith("<svg")
+
+
+def test_a_delay_that_shows_elsewhere_is_a_problem() -> None:
+    quiet = {"uplink": 30.0, "stt": 1.0, "commit": 2.0, "llm": -3.0, "tts": 0.0, "output": 1.0}
+    right = Shift(stage="llm", grown_ms=quiet | {"llm": 140.0})
+    wrong = Shift(stage="tts", grown_ms=quiet | {"tts": 120.0, "output": 17.0})
+    assert problems([right]) == []
+    assert len(problems([right, wrong])) == 1
+    assert "17 ms elsewhere" in problems([wrong])[0]
+
+
+def test_the_cutoffs_fail_when_the_framework_cuts_off_less() -> None:
+    def point(policy: str, cut_offs: int) -> Point:
+        return Point(
+            policy=policy, setting="", is_default=True, wait_p50_s=0.4, wait_p95_s=1.0,
+            reply_p50_s=0.6, cut_offs=cut_offs, pauses=100,
+        )  # fmt: skip
+
+    assert worse_than_the_framework([point(FRAMEWORK, 36), point(OURS, 36)]) == ""
+    assert "37 of 100" in worse_than_the_framework([point(FRAMEWORK, 36), point(OURS, 37)])
