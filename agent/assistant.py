@@ -18,6 +18,7 @@ from livekit.agents import (
     FlushSentinel,
     ModelSettings,
     RunContext,
+    UserStateChangedEvent,
     function_tool,
     llm,
     stt,
@@ -25,6 +26,7 @@ from livekit.agents import (
 )
 from livekit.agents.types import NOT_GIVEN, USERDATA_TTS_STARTED_TIME
 from livekit.plugins import aigateway
+from livekit.plugins.gatewaykit.llm import GatewayLLM
 
 from .bargein import attentive
 from .config import Settings
@@ -116,6 +118,7 @@ class Assistant(WordingAgent):
     async def on_enter(self) -> None:
         """Greet the caller, and from now on listen for goodbyes."""
         self.session.on("conversation_item_added", self._on_item)
+        self.session.on("user_state_changed", self._on_caller)
         self._hearing = HearingGuard(
             session=self.session, settings=self._settings.guard, reply=self._guard
         )
@@ -134,6 +137,7 @@ class Assistant(WordingAgent):
     async def on_exit(self) -> None:
         """Stop what runs in the background for this agent."""
         self.session.off("conversation_item_added", self._on_item)
+        self.session.off("user_state_changed", self._on_caller)
         if self._hearing:
             await self._hearing.aclose()
         await asyncio.gather(*self._writes)
@@ -142,6 +146,10 @@ class Assistant(WordingAgent):
         await self._turns.aclose()
         if self._waterfall:
             await self._waterfall.aclose()
+
+    def _on_caller(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking" and isinstance(self.session.llm, GatewayLLM):
+            self.session.llm.keep_warm()
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         """Hang up once a farewell was heard; a caller who cuts it off stays in the call."""

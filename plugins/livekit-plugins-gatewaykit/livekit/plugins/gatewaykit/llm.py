@@ -44,6 +44,8 @@ from .url import Account, resolve_api_key, resolve_base_url
 
 _KEEP_ALIVE_S = 120.0
 _PREWARM_TIMEOUT_S = 5.0
+_IDLE_S = 15.0
+"""Servers and what stands before them close idle connections; 15 s is sooner than any does."""
 
 _LONGEST_CAUSE_CHAIN = 10
 """openai, httpx, httpcore and anyio each wrap the error below; chains can be circular."""
@@ -141,6 +143,7 @@ class GatewayLLM(OpenAILLM):
         """The faults that requests have met, healed ones included."""
         self._account = account
         self._timeouts = timeouts
+        self._used_at = float("-inf")
 
     @property
     def provider(self) -> str:
@@ -223,7 +226,18 @@ class GatewayLLM(OpenAILLM):
         if self._owns_http_client:
             await self._client.close()
 
+    def keep_warm(self) -> None:
+        """Use the connection if it has been idle for long: when the caller begins to speak, say.
+
+        What a closed connection costs is then paid before the request that somebody waits for.
+        """
+        idle_s = time.monotonic() - self._used_at
+        if idle_s >= _IDLE_S and (self._prewarm_task is None or self._prewarm_task.done()):
+            self._prewarm_task = None
+            self.prewarm()
+
     async def _prewarm_impl(self) -> None:
+        self._used_at = time.monotonic()
         # whether the gateway lists its models does not matter: the connection is what is wanted
         await self._client.with_options(timeout=_PREWARM_TIMEOUT_S).models.list()
 
@@ -236,6 +250,7 @@ class LLMStream(OpenAILLMStream):
     async def _run(self) -> None:
         owner = self._owner
         owner.stats.requests += 1
+        owner._used_at = time.monotonic()
         if self._attempts == 0:
             self._begun_at = time.monotonic()
         self._attempts += 1
