@@ -4,7 +4,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory  # the last line of `make demo ONCE=1` is its result
-.PHONY: help setup demo test faults bench check lock clean
+.PHONY: help setup demo test faults soak bench check lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -21,8 +21,11 @@ test: setup  ## lint, types and all tests: unit, wire and real rooms
 	@$(PY) -m mypy
 	@$(PY) -m pytest
 
-faults: setup  ## put every fault into a real call and write docs/faults.md; ONLY=F01,F19 for some
-	@$(PY) -m drills $(if $(ONLY),--only $(ONLY),--write)
+faults: setup  ## put every fault into real calls, write docs/faults.md; ONLY=F01,F19 for some; PROFILE=gateflow
+	@$(PY) -m drills $(if $(ONLY),--only $(ONLY),--write) $(if $(PROFILE),--profile $(PROFILE))
+
+soak: setup  ## hold 200 calls with faults by chance; ROOMS=20 for calls in real rooms, SEED=n to repeat one
+	@$(PY) -m drills soak $(if $(ROOMS),--rooms $(ROOMS)) $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## measure Parley beside its peers on a quiet machine and write docs/benchmarks.md; QUICK=1: under 5 minutes
 	@$(PY) -m bench $(if $(QUICK),--quick,--document)

@@ -218,6 +218,8 @@ class Stack:
         if self.config.local_gateway:
             env |= LOCAL_ROUTES
             env |= {"LOCAL_GATEWAY_URL": self.gateway_url, "GATEWAY_KEY": self.gateway_key}
+            # Routes of these accounts go to the local gateway too, in their own wire forms.
+            env |= {"GATEFLOW_BASE_URL": self.gateway_url, "GATEFLOW_API_KEY": self.gateway_key}
         return env | self.config.worker_env
 
     async def _server_answers(self, server: Child) -> None:

@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Outcome = Literal["answer", "apology", "hang up"]
+Fault = dict[str, Any]
 
 GREETING = "Hello, this is Parley."
-LINE = "Book me a flight to Lisbon on Friday."
-ANSWER = ("lisbon", "friday")
-"""Words of the right answer, as the caller's own recogniser writes them."""
-SECOND_LINE = "Thank you. Book me a flight to Boston on Monday."
 
-_NO_PAUSE_MS = 3_000
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What the caller asks for.
+
+    Attributes:
+        text: Its words.
+        answer: Words of the right answer, as the caller's own recogniser writes them.
+    """
+
+    text: str
+    answer: tuple[str, ...]
+
+
+LINES = (
+    Line(text="Book me a flight to Lisbon on Friday.", answer=("lisbon", "friday")),
+    Line(text="Book me a flight to Paris on Sunday.", answer=("paris", "sunday")),
+)
+"""Asked in turn: to ask again for what was booked and not told is no second booking."""
+BARGE_IN = Line(
+    text="Thank you. Book me a flight to Boston on Monday.", answer=("boston", "monday")
+)
+
+_HEALED_MS = 3_000
 """Dead air before and inside a reply that a healed fault may cause: a reconnect, or a missing
 first sound that is awaited for 1.5 s and asked for again."""
-_FILLED_PAUSE_MS = 5_000
-"""Dead air while something can still speak, whatever happens."""
+_LONGEST_MS = 5_000
+"""Dead air while anything can still speak, whatever happens."""
+_QUESTIONS_A_CALL = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drill:
-    """One fault in one call.
+    """One fault, in one question of a call.
 
     Attributes:
         id: The case's name, as the tests have it.
         fault: What goes wrong, for people.
-        script: The fault script (see `docs/faults-vocabulary.md`), in force from the end of the
-            greeting on.
+        script: The fault script (see `docs/faults-vocabulary.md`), in force while the caller asks
+            and until the reply is over.
         outcome: What must come of the caller's request.
         dead_air_ms: The longest silence while the caller waits may be no longer.
         bookings: Flights that may have been booked in the end.
@@ -38,186 +60,190 @@ class Drill:
 
     id: str
     fault: str
-    script: tuple[dict[str, Any], ...] = field(default=())
+    script: tuple[Fault, ...] = ()
     outcome: Outcome = "answer"
-    dead_air_ms: int = _NO_PAUSE_MS
+    dead_air_ms: int = _HEALED_MS
     bookings: int = 1
     muted_s: float = 0.0
     barge_in: bool = False
 
 
-def _fault(stage: str, do: str, **fields: Any) -> dict[str, Any]:
-    return {"stage": stage, "do": do} | fields
+def _case(case: str, fault: str, *script: Fault, **rest: Any) -> Drill:
+    return Drill(id=case, fault=fault, script=script, **rest)
+
+
+def _stt(do: str, **fields: Any) -> Fault:
+    return {"stage": "stt", "do": do} | fields
+
+
+def _llm(do: str, **fields: Any) -> Fault:
+    return {"stage": "llm", "do": do} | fields
+
+
+def _tts(do: str, **fields: Any) -> Fault:
+    return {"stage": "tts", "do": do} | fields
 
 
 UNDISTURBED = Drill(id="none", fault="none, for comparison")
 
+_MIDDLE: Fault = {"at": {"word": 3}}
+_SECOND: Fault = {"at": {"message": 2}}
+
 DRILLS: tuple[Drill, ...] = (
-    Drill(
-        id="F01",
-        fault="speech-to-text socket reset in the middle of the utterance",
-        script=(_fault("stt", "reset", at={"word": 3}, limit=1),),
+    _case(
+        "F01",
+        "speech-to-text socket reset in the middle of the utterance",
+        _stt("reset", **_MIDDLE, limit=1),
     ),
-    Drill(
-        id="F02",
-        fault="the final transcript never comes",
-        script=(_fault("stt", "missing_final", limit=1),),
-        dead_air_ms=8_000,  # the silence watchdog (5 s) has to find out
+    _case(
+        "F02",
+        "the final transcript never comes",
+        _stt("missing_final", limit=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F03",
-        fault="three resets in one utterance",
-        script=(_fault("stt", "reset", at={"word": 3}, limit=3),),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case(
+        "F03",
+        "three resets in one utterance",
+        _stt("reset", **_MIDDLE, limit=3),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F05",
-        fault="half-open speech-to-text socket: packets vanish",
-        script=(_fault("stt", "half_open", at={"word": 3}, limit=1),),
-        dead_air_ms=8_000,  # the silence watchdog (5 s) has to find out
+    _case(
+        "F05",
+        "half-open speech-to-text socket: packets vanish",
+        _stt("half_open", **_MIDDLE, limit=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F06",
-        fault="speech-to-text accepts and closes at once, for ever",
-        script=(_fault("stt", "close"),),
+    _case(
+        "F06",
+        "speech-to-text accepts and closes at once, for ever",
+        _stt("close"),
         outcome="hang up",
-        dead_air_ms=12_000,
+        dead_air_ms=_LONGEST_MS,
         bookings=0,
     ),
-    Drill(id="F07", fault="caller muted for 12 s, then speaks", muted_s=12.0),
-    Drill(
-        id="F08",
-        fault="200 ms more latency with 100 ms of jitter, bytes one by one",
-        script=(_fault("stt", "delay", ms=200, jitter_ms=100), _fault("stt", "slice", bytes=1)),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case("F07", "caller muted for 12 s, then speaks", muted_s=12.0),
+    _case(
+        "F08",
+        "200 ms more latency with 100 ms of jitter, bytes one by one",
+        _stt("delay", ms=200, jitter_ms=100),
+        _stt("slice", bytes=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F09",
-        fault="five frames of garbage in a row",
-        script=(_fault("stt", "garbage", at={"message": 2}, times=5, limit=1),),
+    _case(
+        "F09",
+        "five frames of garbage in a row",
+        _stt("garbage", **_SECOND, times=5, limit=1),
     ),
-    Drill(
-        id="F10",
-        fault="JSON of the wrong types",
-        script=(_fault("stt", "wrong_types", at={"message": 2}, times=2, limit=1),),
+    _case("F10", "JSON of the wrong types", _stt("wrong_types", **_SECOND, times=2, limit=1)),
+    _case(
+        "F11",
+        "1e999 and a hundred thousand brackets",
+        _stt("non_finite", at={"message": 1}, value="1e999", limit=1),
+        _stt("deep_nesting", **_SECOND, limit=1),
     ),
-    Drill(
-        id="F11",
-        fault="1e999 and a hundred thousand brackets",
-        script=(
-            _fault("stt", "non_finite", at={"message": 1}, value="1e999", limit=1),
-            _fault("stt", "deep_nesting", at={"message": 2}, limit=1),
-        ),
+    _case("F12", "a frame of 2 MiB", _stt("oversize", **_SECOND, limit=1)),
+    _case(
+        "F13",
+        "binary where text is due, and the reverse",
+        _stt("wrong_kind", **_SECOND, limit=1),
+        _tts("wrong_kind", **_SECOND, limit=1),
     ),
-    Drill(
-        id="F12",
-        fault="a frame of 2 MiB",
-        script=(_fault("stt", "oversize", at={"message": 2}, limit=1),),
+    _case("F14", "audio frames that end inside a sample", _tts("odd_bytes")),
+    _case("F15", "audio frames of no length", _tts("zero_length", **_SECOND, times=3)),
+    _case(
+        "F17",
+        "the voice sends no first audio",
+        _tts("half_open", at={"message": 1}, limit=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F13",
-        fault="binary where text is due, and the reverse",
-        script=(
-            _fault("stt", "wrong_kind", at={"message": 2}, limit=1),
-            _fault("tts", "wrong_kind", at={"message": 2}, limit=1),
-        ),
+    _case(
+        "F18",
+        "the voice stalls in the middle of the reply",
+        _tts("half_open", at={"word": 6}, limit=1),
     ),
-    Drill(
-        id="F14",
-        fault="audio frames that end inside a sample",
-        script=(_fault("tts", "odd_bytes"),),
+    _case(
+        "F19",
+        "the voice closes in the middle of the reply",
+        _tts("close", at={"word": 6}, limit=1),
     ),
-    Drill(
-        id="F15",
-        fault="audio frames of no length",
-        script=(_fault("tts", "zero_length", at={"message": 2}, times=3),),
-    ),
-    Drill(
-        id="F17",
-        fault="the voice sends no first audio",
-        script=(_fault("tts", "half_open", at={"message": 1}, limit=1),),
-        dead_air_ms=_FILLED_PAUSE_MS,
-    ),
-    Drill(
-        id="F18",
-        fault="the voice stalls in the middle of the reply",
-        script=(_fault("tts", "half_open", at={"word": 6}, limit=1),),
-    ),
-    Drill(
-        id="F19",
-        fault="the voice closes in the middle of the reply",
-        script=(_fault("tts", "close", at={"word": 6}, limit=1),),
-    ),
-    Drill(
-        id="F20",
-        fault="audio goes on after a barge-in",
-        script=(_fault("tts", "audio_after_cancel", at={"message": 1}, ms=500),),
+    _case(
+        "F20",
+        "audio goes on after a barge-in",
+        _tts("audio_after_cancel", at={"message": 1}, ms=500),
         barge_in=True,
         bookings=2,
     ),
-    Drill(
-        id="F21",
-        fault="the model answers 503 twice",
-        script=(_fault("llm", "http_status", status=503, limit=2),),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case(
+        "F21",
+        "the model answers 503 twice",
+        _llm("http_status", status=503, limit=2),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F22",
-        fault="the model answers 429, try again in 1 s",
-        script=(_fault("llm", "http_status", status=429, retry_after="1", limit=1),),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case(
+        "F22",
+        "the model answers 429, try again in 1 s",
+        _llm("http_status", status=429, retry_after="1", limit=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F23",
-        fault="the model refuses the key",
-        script=(_fault("llm", "http_status", status=401),),
+    _case(
+        "F23",
+        "the model refuses the key",
+        _llm("http_status", status=401),
         outcome="apology",
         bookings=0,
     ),
-    Drill(
-        id="F24",
-        fault="the model's stream dies after text was spoken",
-        script=(_fault("llm", "close", at={"word": 12}, limit=1),),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case(
+        "F24",
+        "the model's stream dies after text was spoken",
+        _llm("close", at={"word": 12}, limit=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F25",
-        fault="the model's stream dies inside a tool call",
-        script=(_fault("llm", "half_tool_call", limit=1),),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case(
+        "F25",
+        "the model's stream dies inside a tool call",
+        _llm("half_tool_call", limit=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F26",
-        fault="the model's stream dies after the tool ran",
-        script=(_fault("llm", "close", at={"word": 1}, limit=1),),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case(
+        "F26",
+        "the model's stream dies after the tool ran",
+        _llm("close", at={"word": 1}, limit=1),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F27",
-        fault="the model drips one byte a second",
-        script=(_fault("llm", "drip", limit=2),),
+    _case(
+        "F27",
+        "the model drips one byte a second",
+        _llm("drip"),
         outcome="apology",
-        dead_air_ms=8_500,  # of which the filler takes a part
+        dead_air_ms=_LONGEST_MS,
         bookings=0,
     ),
-    Drill(
-        id="F28",
-        fault="connection to the model refused twice",
-        script=(_fault("llm", "refuse", limit=2),),
-        dead_air_ms=_FILLED_PAUSE_MS,
+    _case(
+        "F28",
+        "connection to the model refused twice",
+        _llm("refuse", limit=2),
+        dead_air_ms=_LONGEST_MS,
     ),
-    Drill(
-        id="F29",
-        fault="all three endpoints down",
-        script=(
-            _fault("stt", "reset"),
-            _fault("stt", "refuse"),
-            _fault("llm", "refuse"),
-            _fault("tts", "reset"),
-            _fault("tts", "refuse"),
-        ),
+    _case(
+        "F29",
+        "all three endpoints down",
+        _stt("reset"),
+        _stt("refuse"),
+        _llm("refuse"),
+        _tts("reset"),
+        _tts("refuse"),
         outcome="hang up",
-        dead_air_ms=12_000,
+        dead_air_ms=_LONGEST_MS,
         bookings=0,
     ),
 )
+
+
+def in_calls(drills: Sequence[Drill]) -> Iterator[list[Drill]]:
+    """Share the drills out among calls, in their order; what ends a call is its last question."""
+    endings = [drill for drill in drills if drill.outcome == "hang up"]
+    others = [drill for drill in drills if drill.outcome != "hang up"]
+    while others or endings:
+        call, others = others[:_QUESTIONS_A_CALL], others[_QUESTIONS_A_CALL:]
+        yield [*call, *endings[:1]]
+        endings = endings[1:]

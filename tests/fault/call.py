@@ -1,7 +1,7 @@
 """A call without a room: the real session and agent, an ear and a mouth made of memory.
 
 Everything below the session is real: the plugins, their sockets and the gateway. The simulated
-recogniser hears any sound as the words of its script, so no voice activity detector is asked.
+recogniser hears any sound as the words of its script, and so does the detector of voice activity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from livekit import rtc
 from livekit.agents import AgentSession, APIConnectOptions
-from livekit.agents import vad as lk_vad
 from livekit.agents.utils import http_context
 from livekit.agents.voice import io
 from livekit.agents.voice.agent_session import SessionConnectOptions
@@ -27,6 +26,8 @@ from agent.providers import build_llm, build_stt, build_tts
 from agent.speech.phrases import PhraseCache
 from agent.tools.store import Store
 from agent.turns import TurnDetector, turn_handling
+
+from .sound_vad import SoundVad
 
 _RATE = 16_000
 _FRAME_MS = 20
@@ -117,15 +118,13 @@ class Call:
     assistant: Assistant
     mouth: Mouth
     ear: Ear
-    began_at: float
-    """Seconds of the loop's clock."""
     closed: asyncio.Event
 
-    def dead_air_s(self) -> float:
-        """The longest time without sound, from the beginning of the call to now."""
-        now = asyncio.get_running_loop().time()
-        edges = [(self.began_at, self.began_at), *self.ear.sounds, (now, now)]
-        return max(b[0] - a[1] for a, b in itertools.pairwise(edges))
+    def dead_air_s(self, since: float) -> float:
+        """The longest time without sound, from a time of the loop's clock to the last sound."""
+        sounds = [sound for sound in self.ear.sounds if sound[1] > since]
+        edges = [(since, since), *sounds]
+        return max((b[0] - a[1] for a, b in itertools.pairwise(edges)), default=float("inf"))
 
 
 @contextlib.asynccontextmanager
@@ -146,10 +145,11 @@ async def call(
     )
     plugins: list[Any] = [build_llm(settings)]
     options: dict[str, Any] = {"vad": None, "turn_handling": {"turn_detection": None}}
+    detector = SoundVad()
     turns = TurnDetector(settings=settings.turn)
     if voice:
-        plugins += [build_stt(settings, vad=_NoVad()), build_tts(settings)]
-        options |= {"stt": plugins[1], "tts": plugins[2]}
+        plugins += [build_stt(settings, vad=detector), build_tts(settings)]
+        options |= {"stt": plugins[1], "tts": plugins[2], "vad": detector}
         options["turn_handling"] = turn_handling(settings.turn, turns) | {"turn_detection": "stt"}
     state = CallState(call_id=call_id, store=store, customer_email=settings.customer_email)
     retries = SessionConnectOptions(
@@ -170,17 +170,6 @@ async def call(
         session.on("close", lambda _: closed.set())
         if voice:
             session.input.audio, session.output.audio = mouth, ear
-        began_at = asyncio.get_running_loop().time()
         closing.push_async_callback(session.aclose)
         await session.start(assistant)
-        yield Call(session, assistant, mouth, ear, began_at, closed)
-
-
-class _NoVad(lk_vad.VAD):
-    """Stands where a chain of recognisers would want one; a single route never asks it."""
-
-    def __init__(self) -> None:
-        super().__init__(capabilities=lk_vad.VADCapabilities(update_interval=0.1))
-
-    def stream(self) -> lk_vad.VADStream:
-        raise NotImplementedError
+        yield Call(session, assistant, mouth, ear, closed)

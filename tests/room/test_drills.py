@@ -1,4 +1,4 @@
-"""A few of the fault drills in every run; `make faults` holds them all."""
+"""Every fault of the drills in a real call, held to its bar; `make faults` writes the table."""
 
 from __future__ import annotations
 
@@ -10,37 +10,42 @@ import pytest_asyncio
 from caller.ears import Ears
 from caller.voice import Voice
 from demo.stack import Stack
-from drills.call import Drilled, Range, words_lost
-from drills.cases import DRILLS, LINE, SECOND_LINE, UNDISTURBED, Drill
+from drills.call import SAID, Range
+from drills.cases import DRILLS, UNDISTURBED, Drill, in_calls
+from drills.counts import Observed
+from drills.results import words_lost
 
-_HELD = ("F01", "F19", "F25")
-"""One fault a stage."""
+_CALLS = list(in_calls([UNDISTURBED, *DRILLS]))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def drill_range(
     stack: Stack, metrics_port: int, voice: Voice, ears: Ears
 ) -> AsyncIterator[Range]:
-    await voice.prepare([LINE, SECOND_LINE])
-    yield Range(stack=stack, metrics_port=metrics_port, voice=voice, ears=ears)
+    await voice.prepare(SAID)
+    at = Observed(stack=stack, metrics_port=metrics_port)
+    yield Range(at=at, voice=voice, ears=ears, say=print)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def undisturbed(drill_range: Range) -> Drilled:
-    result, problems = await drill_range.hold_to_bars(UNDISTURBED, None, say=print)
-    assert not problems
-    return result
-
-
-@pytest.mark.parametrize("drill", [drill for drill in DRILLS if drill.id in _HELD], ids=_HELD)
-async def test_a_fault_stays_within_its_bars(
-    drill_range: Range, undisturbed: Drilled, drill: Drill
+@pytest.mark.timeout(300)  # two tries of a call with eight questions
+@pytest.mark.parametrize(
+    "drills", _CALLS, ids=["-".join(drill.id for drill in call) for call in _CALLS]
+)
+async def test_every_fault_of_a_call_stays_within_its_bars(
+    drill_range: Range, drills: list[Drill]
 ) -> None:
-    result, problems = await drill_range.hold_to_bars(drill, undisturbed, say=print)
-    assert not problems
-    assert result.faults, "the fault was never met"
+    results = await drill_range.hold_to_bars(drills)
+    assert not {r.drill.id: found for r in results if (found := r.problems())}
 
 
 def test_lost_words_are_counted_and_other_words_are_not() -> None:
     assert words_lost("Book me a flight to Lisbon.", "book a flight") == 3
     assert words_lost("Book me a flight", "took me a fright") == 0
+
+
+def test_every_drill_has_its_call() -> None:
+    assert sorted(drill.id for call in _CALLS for drill in call) == sorted(
+        drill.id for drill in [UNDISTURBED, *DRILLS]
+    )
+    for call in _CALLS:
+        assert all(drill.outcome != "hang up" for drill in call[:-1])

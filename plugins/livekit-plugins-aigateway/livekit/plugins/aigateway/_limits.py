@@ -18,7 +18,7 @@ class STTTimeouts:
     """From losing a live socket to giving up: the longest a turn may take."""
     silence_watchdog_s: float = 5.0
     """Silence from the server while speech flows before the socket counts as half-open."""
-    final_s: float = 2.5
+    final_s: float = 2.0
     """Silence of both caller and server while a final is owed, before it is fetched over another
     connection: the caller has stopped and is waiting. The gateway's own budget is 0.14 s; a
     recogniser on a busy machine took 1 s."""
