@@ -17,7 +17,7 @@ _SLOW_FIRST_AUDIO_MS = 800.0
 """Beyond these a caller wonders: together with half a second of turn-taking they are three seconds
 of silence."""
 
-_BURST = 0.25
+_BURST = 0.5
 """A stream that needs less than this part of its first piece's wait for all the others was kept
 back until it was whole."""
 _TELLING_MS = 600.0

@@ -168,7 +168,7 @@ async def test_a_fallback_takes_the_call(set_up: Callable[..., Settings]) -> Non
 
 async def test_gateway_that_buffers_speech(set_up: Callable[..., Settings]) -> None:
     whole = SimConfig(
-        tts_connect_ms=0, tts_first_audio_ms=1500, tts_realtime_factor=1000, tts_char_ms=CHAR_MS
+        tts_connect_ms=0, tts_first_audio_ms=2000, tts_realtime_factor=1000, tts_char_ms=CHAR_MS
     )
     async with serving(sim=whole, tts=TtsConfig(max_lead_ms=60_000)) as (gateway, _):
         report = await look(set_up(gateway), Area.TTS)

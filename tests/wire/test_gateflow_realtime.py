@@ -228,6 +228,7 @@ async def test_F06_a_socket_that_is_always_closed_at_once_is_given_up() -> None:
         assert it.gateway.stats.stages["realtime"].opened <= 6
 
 
+@pytest.mark.alone
 async def test_a_conversation_of_real_engines() -> None:
     async with rig(**REAL) as it:
         context = "You are a helpful assistant."

@@ -31,6 +31,7 @@ async def test_a_recording_is_transcribed() -> None:
         assert await hear(it) == WORDS
 
 
+@pytest.mark.alone
 async def test_with_a_detector_it_streams_and_the_partials_are_interims() -> None:
     async with rig(**REAL) as it:
         ears = gateflow.STT(**it.access, vad=inference.VAD(model="silero"))
@@ -102,6 +103,7 @@ async def test_S17_a_redirect_is_not_followed() -> None:
         assert it.gateway.faults.fired("redirect") == 1
 
 
+@pytest.mark.alone
 async def test_a_stretch_that_fails_is_asked_again_from_the_stream() -> None:
     async with rig(**REAL) as it:
         it.fault("stt", "reset", at={"message": 1}, connection=1)

@@ -30,6 +30,7 @@ async def test_pcm_and_mp3_sound_alike(kind: Any) -> None:
         await voice.aclose()
 
 
+@pytest.mark.alone
 async def test_pcm_and_mp3_give_the_same_words() -> None:
     text = "Your desk lamp has shipped. It arrives on Monday, in the afternoon."
     async with rig(**REAL) as it:

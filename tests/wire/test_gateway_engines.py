@@ -15,6 +15,8 @@ from gateway.engines.whisper import WhisperEngine
 from tests.wer import wer
 from tests.wire.gateway_harness import TWO_CITIES, hear, serving, silence, two_cities
 
+pytestmark = pytest.mark.alone
+
 WHISPER = "/audio/transcriptions/stream?model=local/whisper-tiny.en"
 PIPER = "/audio/speech/stream?model=local/piper-joe"
 PRELOAD = ("local/whisper-tiny.en", "local/piper-joe")

@@ -58,7 +58,7 @@ async def test_sound_and_keys_go_both_ways_and_either_side_hangs_up(codec: Codec
             assert mine.media.codec == theirs.media.codec == codec
             heard_here, heard_there = Recorder(mine), Recorder(theirs)
             begun, end, late = await mine.media.play(TONE)
-            assert end - begun == pytest.approx(0.5 + late, abs=0.005)
+            assert end - begun == pytest.approx(0.5 + late, abs=0.05)
             await theirs.media.play(TONE)
             assert await heard_there.loudest_hz() == pytest.approx(440, abs=5)
             assert await heard_here.loudest_hz() == pytest.approx(440, abs=5)
