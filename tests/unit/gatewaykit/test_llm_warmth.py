@@ -1,9 +1,12 @@
-"""An idle connection to the model is used before somebody waits for it."""
+"""What a request to the model does not make a caller wait for."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2 as httpx
 import pytest
+from livekit.agents import function_tool, llm
 from livekit.plugins import aigateway
 from livekit.plugins.gatewaykit import llm as gateway_llm
 
@@ -31,3 +34,39 @@ async def test_only_an_idle_connection_is_kept_warm(monkeypatch: pytest.MonkeyPa
     assert set(asked) == {"/v1/models"}
     await model.aclose()
     await client.aclose()
+
+
+async def test_tool_schemas_are_written_once_and_as_the_framework_writes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @function_tool
+    async def tell_time(zone: str) -> str:
+        """Tell the time.
+
+        Args:
+            zone: Where.
+        """
+        return zone
+
+    @function_tool
+    async def tell_day() -> str:
+        """Tell the day."""
+        return "Monday"
+
+    written = 0
+    write = llm.utils.build_legacy_openai_schema
+
+    def counted(tool: Any) -> dict[str, Any]:
+        nonlocal written
+        written += 1
+        return write(tool)
+
+    monkeypatch.setattr(llm.utils, "build_legacy_openai_schema", counted)
+    known: gateway_llm._Schemas = {}
+    plain = llm.ToolContext([tell_time]).parse_function_tools("openai", strict=False)
+    for _ in range(3):
+        context = gateway_llm._ToolContext([tell_time], known=known)
+        assert context.parse_function_tools("openai", strict=False) == plain
+    both = gateway_llm._ToolContext([tell_time, tell_day], known=known)
+    assert len(both.parse_function_tools("openai", strict=False)) == 2
+    assert written == 1 + 1 + 2
