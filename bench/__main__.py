@@ -16,6 +16,7 @@ import typer
 from agent.config import load_settings
 from bench import baseline, delays, document, environment, report
 from bench.contestants import Contestant, contestants
+from bench.cutoffs import cache
 from bench.cutoffs import measure as cutoffs
 from bench.cutoffs.corpus import SEED, build, describe
 from bench.profiles import PROFILES, Profile
@@ -109,19 +110,30 @@ def cut_offs(
 ) -> None:
     """How often a pause is taken for the end of a turn, against how long the caller waits: offline.
 
+    What was measured before is kept until settings or code change.
+
     Exit code 1: at the shipped settings more often than with the framework's defaults.
     """
-    _say("rendering the labelled set")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    file, key = FOLDER / "cutoffs.json", cache.key(load_settings().turn)
+    if (kept := cache.load(file, key)) is None:
+        kept = _measured_cutoffs()
+        cache.save(file, key, *kept)
+    points, described = kept
+    print("\n" + cutoffs.markdown(points), flush=True)
+    if document_it:
+        document.add_cutoffs(points, described=described)
+    if problem := cutoffs.worse_than_the_framework(points):
+        sys.exit(problem)
+
+
+def _measured_cutoffs() -> tuple[list[cutoffs.Point], str]:
+    _say("false cutoffs: rendering the labelled set (half a minute)")
     try:
         cases = asyncio.run(build(SEED, Voice()))
     except CallerError as e:
         sys.exit(f"The labelled set could not be made. {e}")
-    points = cutoffs.measure(cases, load_settings().turn, _say)
-    print("\n" + cutoffs.markdown(points), flush=True)
-    if document_it:
-        document.add_cutoffs(points, described=describe(cases))
-    if problem := cutoffs.worse_than_the_framework(points):
-        sys.exit(problem)
+    return cutoffs.measure(cases, load_settings().turn, _say), describe(cases)
 
 
 @app.command()

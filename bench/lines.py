@@ -75,7 +75,6 @@ CALL = (
         reply=_LONG_REPLY,
     ),
     Step(kind="plain", says="How much does the ticket cost?"),
-    Step(kind="plain", says="Please send me the tickets again."),
 )
 """The call that everyone gets. The first six turns have all kinds: the quick run.
 

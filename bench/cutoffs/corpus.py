@@ -57,7 +57,7 @@ SLOTS = {
     "colour": "blue green red black white grey".split(),
 }
 SEED = 7
-FILLINGS = 10
+FILLINGS = 6
 """Utterances made of one template."""
 TAKES = 10
 """Times that the recording is used, each with another loudness, noise and speed."""

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import TurnSettings
 from bench import baseline, document, report
 from bench.account import differences, records_of
 from bench.call import stopped_by
+from bench.cutoffs import cache
 from bench.cutoffs.measure import FRAMEWORK, OURS, Point, worse_than_the_framework
 from bench.delays import Shift, problems
 from bench.lines import CALL, NOISES
@@ -123,6 +125,18 @@ def test_a_delay_that_shows_elsewhere_is_a_problem() -> None:
     assert problems([right]) == []
     assert len(problems([right, wrong])) == 1
     assert "17 ms elsewhere" in problems([wrong])[0]
+
+
+def test_kept_cutoffs_are_stale_when_a_setting_changes(tmp_path: Path) -> None:
+    file, point = tmp_path / "cutoffs.json", Point(
+        policy=OURS, setting="", is_default=True, wait_p50_s=0.4, wait_p95_s=1.0,
+        reply_p50_s=0.6, cut_offs=1, pauses=100,
+    )  # fmt: skip
+    now, patient = cache.key(TurnSettings()), cache.key(TurnSettings(unsure_s=1.0))
+    assert cache.load(file, now) is None
+    cache.save(file, now, [point], "some cases")
+    assert cache.load(file, now) == ([point], "some cases")
+    assert cache.load(file, patient) is None
 
 
 def test_the_cutoffs_fail_when_the_framework_cuts_off_less() -> None:
