@@ -15,7 +15,8 @@ import pytest_asyncio
 from livekit.agents.utils import shortuuid
 
 from caller.ears import Ears
-from caller.room import Caller, Heard
+from caller.party import Heard
+from caller.room import Caller
 from caller.voice import Voice
 from demo.processes import Child
 from demo.stack import Ports, Stack, StackConfig
