@@ -168,7 +168,7 @@ async def test_a_fallback_takes_the_call(set_up: Callable[..., Settings]) -> Non
 
 async def test_gateway_that_buffers_speech(set_up: Callable[..., Settings]) -> None:
     whole = SimConfig(
-        tts_connect_ms=0, tts_first_audio_ms=2000, tts_realtime_factor=1000, tts_char_ms=CHAR_MS
+        tts_connect_ms=0, tts_first_audio_ms=1000, tts_realtime_factor=1000, tts_char_ms=CHAR_MS
     )
     async with serving(sim=whole, tts=TtsConfig(max_lead_ms=60_000)) as (gateway, _):
         report = await look(set_up(gateway), Area.TTS)
@@ -206,6 +206,7 @@ async def test_full_disk(set_up: Callable[..., Settings]) -> None:
     assert not report.can_take_a_call
 
 
+@pytest.mark.timeout(120)
 async def test_the_command(set_up: Callable[..., Settings]) -> None:
     """A table with the fix and an exit code; no stack trace."""
     set_up()
@@ -216,7 +217,7 @@ async def test_the_command(set_up: Callable[..., Settings]) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=110,
     )
     assert run.returncode == 1
     assert "python -m gateway" in run.stdout
