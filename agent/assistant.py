@@ -30,6 +30,7 @@ from livekit.plugins.gatewaykit.llm import GatewayLLM
 
 from .bargein import attentive
 from .config import Settings
+from .ending import Ending
 from .goodbye import is_goodbye
 from .guard.hearing import HearingGuard
 from .guard.reply import ReplyGuard
@@ -70,6 +71,8 @@ class CallState:
     last_effect_at: float = float("inf")
     """Wall clock of the newest effect that the caller has not heard of; infinity if there is
     none."""
+    ending: Ending | None = None
+    """Why the session is closing, if one of us closes it."""
 
     def note_effect(self, result: Result) -> None:
         """Note that a tool has changed something, unless it failed."""
@@ -109,8 +112,6 @@ class Assistant(WordingAgent):
         self._waterfall = waterfall
         self.openers = OpenerCache(phrases=phrases, openers=settings.openers)
         self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
-        self.hanging_up = False
-        """Whether the call is over and the session closing."""
         self._hearing: HearingGuard | None = None
         self._caller_is_leaving = False
         self._writes: set[asyncio.Task[None]] = set()
@@ -164,8 +165,8 @@ class Assistant(WordingAgent):
                 self._note_reported(item)
             done = self._caller_is_leaving or self._guard.exhausted
             if done and not item.interrupted:
-                logger.info("hanging up", extra={"caller_is_leaving": self._caller_is_leaving})
-                self.hanging_up = True
+                leaving = self._caller_is_leaving
+                self.session.userdata.ending = Ending.AGENT_HUNG_UP if leaving else Ending.GAVE_UP
                 self.session.shutdown()
 
     def _note_reported(self, message: llm.ChatMessage) -> None:

@@ -177,6 +177,8 @@ class WebSettings(BaseSettings):
     """Time to join with a token, in seconds; the server renews it for those who are in."""
     resume_ttl_s: int = Field(1800, ge=30, le=86400)
     """Time for which a page that was reloaded may come back to its room, in seconds."""
+    agent_timeout_s: int = Field(15, ge=1, le=120)
+    """Time after which the page says that no agent has come, in seconds."""
     tokens_per_minute: int = Field(10, ge=1, le=10_000)
     """Tokens an address can get in a minute."""
     max_body_bytes: int = Field(4096, ge=256, le=1_048_576)

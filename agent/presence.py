@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,7 @@ from livekit.agents import AgentSession
 from livekit.agents.job import DEFAULT_PARTICIPANT_KINDS
 from livekit.agents.voice.room_io.types import DEFAULT_CLOSE_ON_DISCONNECT_REASONS
 
+from .ending import Ending
 from .topics import HANG_UP_METHOD, RETURNS_ATTRIBUTE
 
 logger = logging.getLogger("parley.presence")
@@ -26,18 +28,27 @@ class Presence:
     Args:
         room: The call's room.
         session: The call's session.
+        end: Ends the call.
         wait_s: Seconds that a caller has to come back.
         welcome_back: Said to one who did; empty for nothing.
     """
 
     def __init__(
-        self, *, room: rtc.Room, session: AgentSession[Any], wait_s: float, welcome_back: str
+        self,
+        *,
+        room: rtc.Room,
+        session: AgentSession[Any],
+        end: Callable[[Ending], None],
+        wait_s: float,
+        welcome_back: str,
     ) -> None:
         self._room = room
         self._session = session
+        self._end = end
         self._wait_s = wait_s
         self._welcome_back = welcome_back
         self._deadline: asyncio.TimerHandle | None = None
+        self._hung_up = False
 
     def start(self) -> None:
         """Begin to watch the room."""
@@ -53,12 +64,14 @@ class Presence:
         self._stop_waiting()
 
     async def _on_hang_up(self, _: rtc.RpcInvocationData) -> str:
-        logger.info("caller hung up")
-        self._session.shutdown(drain=False)
+        self._hung_up = True
+        self._end(Ending.CALLER_HUNG_UP)
         return ""
 
     def _on_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.kind not in DEFAULT_PARTICIPANT_KINDS or self._somebody_is_there():
+            return
+        if self._hung_up:
             return
         if participant.attributes.get(RETURNS_ATTRIBUTE):
             logger.info("caller is away", extra={"wait_s": self._wait_s})
@@ -68,7 +81,7 @@ class Presence:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(self._wait_s, self._give_up)
         elif participant.disconnect_reason in DEFAULT_CLOSE_ON_DISCONNECT_REASONS:
-            self._session.shutdown(drain=False)
+            self._end(Ending.CALLER_HUNG_UP)
 
     def _on_connected(self, participant: rtc.RemoteParticipant) -> None:
         if self._deadline is None or participant.kind not in DEFAULT_PARTICIPANT_KINDS:
@@ -80,8 +93,7 @@ class Presence:
                 _ = self._session.say(self._welcome_back)
 
     def _give_up(self) -> None:
-        logger.info("caller did not come back")
-        self._session.shutdown(drain=False)
+        self._end(Ending.CALLER_AWAY)
 
     def _stop_waiting(self) -> None:
         if self._deadline:

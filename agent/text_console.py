@@ -45,7 +45,7 @@ async def converse(settings: Settings, *, source: TextIO, sink: TextIO) -> None:
         _show(await session.start(assistant, capture_run=True), sink)
         async for line in _lines(source, sink):
             _show(await session.run(user_input=line), sink)
-            if assistant.hanging_up:
+            if state.ending:
                 break
 
 

@@ -33,6 +33,7 @@ from livekit.plugins import gateflow
 from . import realtime
 from .assistant import Assistant, CallState
 from .config import ConfigError, Settings, load_settings, require_keys
+from .ending import Ending
 from .observe import metrics
 from .observe.publish import Publisher
 from .observe.record import TurnRecord
@@ -73,7 +74,7 @@ def build_server(settings: Settings) -> AgentServer:
         api_key=settings.livekit_api_key,
         api_secret=settings.livekit_api_secret.get_secret_value(),
         setup_fnc=prewarm,
-        preload_modules=[__name__, "agent.cli"],  # once for all calls, not once for each
+        preload_modules=["agent.cli", "agent.preload"],  # once for all calls, not once for each
         drain_timeout=settings.drain_timeout_s,
         port=ServerEnvOption(dev_default=0, prod_default=settings.health_port),
         load_fnc=_call_load(settings.max_calls) if settings.max_calls else None,
@@ -171,9 +172,15 @@ async def run_call(ctx: JobContext) -> None:
         # Whoever may send data could ask a session host for the instructions and the history.
         session_host=False,
     )
+
+    def end(ending: Ending) -> None:
+        session.userdata.ending = ending
+        session.shutdown(drain=False)
+
     presence = Presence(
         room=ctx.room,
         session=session,
+        end=end,
         wait_s=settings.caller_return_s,
         welcome_back=settings.welcome_back,
     )
@@ -260,12 +267,13 @@ def _close_room_after(session: AgentSession[CallState], ctx: JobContext) -> None
         await ctx.delete_room()
 
     def on_close(event: CloseEvent) -> None:
-        logger.info("call ended", extra={"reason": event.reason.value})
+        reason = (session.userdata.ending or event.reason).value
+        logger.info("call ended", extra={"reason": reason})
         metrics.CALLS_OPEN.dec()
-        metrics.CALLS.labels(event.reason.value).inc()
+        metrics.CALLS.labels(reason).inc()
         if event.reason in (CloseReason.USER_INITIATED, CloseReason.ERROR):
             ctx.add_shutdown_callback(delete_room)
-        ctx.shutdown(reason=event.reason.value)
+        ctx.shutdown(reason=reason)
 
     metrics.CALLS_OPEN.inc()
     session.on("close", on_close)

@@ -135,14 +135,19 @@ class Stack:
         for child in sorted(self._children, key=lambda c: c.name != "worker"):
             await child.stop()
 
-    def page_server(self, *, port: int | None = None) -> WebServer:
-        """The page of this stack, not yet served; on its own port unless another is given."""
+    def page_server(self, *, port: int | None = None, agent_name: str = "") -> WebServer:
+        """The page of this stack, not yet served.
+
+        Args:
+            port: Where to serve it; the stack's own port for it unless given.
+            agent_name: The agent that calls ask for; by default whichever joins every room.
+        """
         settings = load_settings().model_copy(
             update={
                 "livekit_url": self.livekit_url,
                 "livekit_api_key": self.api_key,
                 "livekit_api_secret": SecretStr(self.api_secret),
-                "agent_name": "",
+                "agent_name": agent_name,
             }
         )
         wanted = self.config.ports.web if port is None else port

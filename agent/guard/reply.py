@@ -11,7 +11,7 @@ from livekit.agents import APIError, FlushSentinel, llm
 
 from ..config import GuardSettings
 from ..observe.events import GuardAction, guard_acted
-from ..speech.phrases import PhraseCache, recorded_apology, recorded_filler
+from ..speech.phrases import PhraseCache, frames_of, recorded_apology, recorded_filler
 from .breaker import CircuitBreaker
 from .deadline import Lapse, LapseKind, TurnClock, guarded
 
@@ -85,7 +85,7 @@ class ReplyGuard:
         pieces = aiter(text)
         opening = await anext(pieces, "")
         if kept := self._phrases.get(opening):
-            for frame in kept:
+            async for frame in frames_of(kept):
                 yield frame
             opening = ""
         if opening := opening or await anext(pieces, ""):

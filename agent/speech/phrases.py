@@ -30,6 +30,8 @@ _RECORDED_FILLER = Path(__file__).with_name("one_moment.wav")
 """The same voice saying: One moment, please."""
 
 _FRAME_MS = 20
+_AHEAD = 4
+"""How many times faster than it is heard a kept phrase is handed out."""
 _RENDER_TIMEOUT_S = 20.0
 _MAX_SECONDS = 30.0
 _SAMPLE_BYTES = 2
@@ -105,9 +107,14 @@ class PhraseCache:
 
 
 async def frames_of(phrase: Iterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
-    """A phrase as the stream that `session.say` wants."""
+    """A phrase as a stream, faster than it is heard, but not all at once.
+
+    The framework analyses what it is given for the pace of captions, and would do so for all of it
+    before the first of it is sent: 0.3 s of silence for a greeting of 6 s.
+    """
     for frame in phrase:
         yield frame
+        await asyncio.sleep(frame.duration / _AHEAD)
 
 
 def recorded_apology() -> list[rtc.AudioFrame]:

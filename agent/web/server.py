@@ -155,6 +155,7 @@ class _TokenEndpoint:
             "participant_token": self._mint.participant_token(seat),
             "resume_token": self._mint.resume_token(seat),
             "resume_within_s": self._settings.caller_return_s,
+            "agent_within_s": self._web.agent_timeout_s,
         }
         return web.json_response(answer, status=201, headers=cors)
 

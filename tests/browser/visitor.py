@@ -6,17 +6,24 @@ import base64
 import io
 import re
 import wave
+from contextlib import suppress
 from typing import Any
 
+from playwright.async_api import Error as BrowserError
 from playwright.async_api import Page, expect
 
+from agent.web.server import PAGE
 from caller.activity import Samples
 from caller.voice import RATE, Voice
 
 PATIENCE_MS = 60_000
 """For anything that happens at last on a machine with two busy cores."""
 AUDIBLE = 0.3
-"""Height of the agent's arc that only a voice reaches; 0.3 is about -35 dB."""
+"""Level of the agent's that only a voice reaches; 0.3 is about -35 dB."""
+AXE = PAGE.parent / "node_modules" / "axe-core" / "axe.min.js"
+VIOLATIONS = """async () => (await axe.run(document)).violations.map(
+    v => `${v.id}: ${v.nodes.map(n => n.html.slice(0, 200)).join(' | ')}`)"""
+TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -33,7 +40,7 @@ class Visitor:
     def __init__(self, page: Page, *, url: str, voice: Voice) -> None:
         self.page = page
         self.state = page.locator(".state")
-        self.orb = page.locator(".orb")
+        self.notice = page.locator(".notice")
         self._url = url
         self._voice = voice
         self.errors: list[str] = []
@@ -51,7 +58,7 @@ class Visitor:
         await self.page.goto(self._url)
 
     async def talk(self) -> None:
-        await self.page.get_by_role("button", name="Talk").click()
+        await self.page.get_by_role("button", name="Talk", exact=True).click()
 
     async def call(self) -> None:
         """Open the page, press the button and hear the greeting to its end."""
@@ -63,16 +70,34 @@ class Visitor:
     async def press(self, name: str) -> None:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
+    async def leave(self) -> None:
+        """Hang up, so that nobody waits for this visitor."""
+        with suppress(BrowserError):
+            await self.page.evaluate("() => window.parley?.call?.hangUp()")
+
+    async def reaches(self, selector: str) -> None:
+        """Press the tabulator until an element has the focus."""
+        reached = f"document.activeElement.matches('{selector}')"
+        for _ in range(20):
+            if await self.page.evaluate(reached):
+                return
+            await self.page.keyboard.press("Tab")
+        raise AssertionError(f"the tabulator does not lead to {selector}")
+
     async def say(self, words: str) -> None:
         line = await self._voice.line(words)
         sound = base64.b64encode(wav(line.samples)).decode()
         await self.page.evaluate("sound => window.saySound(sound)", sound)
 
+    async def type(self, words: str) -> None:
+        line = self.page.get_by_label("Type to the agent")
+        await line.fill(words)
+        await line.press("Enter")
+
     async def hears_agent(self) -> None:
         """Wait for sound of the agent's."""
-        await self.until(
-            f"() => +document.querySelector('.orb').style.getPropertyValue('--agent') > {AUDIBLE}"
-        )
+        level = "getPropertyValue('--agent-level')"
+        await self.until(f"() => +document.querySelector('.orb').style.{level} > {AUDIBLE}")
 
     async def is_listened_to(self) -> None:
         await expect(self.state).to_have_text("Listening")
@@ -86,6 +111,10 @@ class Visitor:
         """Wait until a notice was shown, however briefly."""
         await self.until("(all) => window.shown.notices.some(n => all.includes(n))", list(causes))
 
+    async def is_told_now(self, cause: str) -> None:
+        """Wait until a notice is there to be read; also in a widget."""
+        await expect(self.notice).to_have_attribute("data-cause", cause)
+
     async def until(self, script: str, argument: Any = None) -> None:
         await self.page.wait_for_function(script, arg=argument, timeout=PATIENCE_MS)
 
@@ -93,7 +122,6 @@ class Visitor:
         """One whole turn: the call works."""
         await self.page.evaluate("() => window.before = document.querySelectorAll('.line').length")
         await self.say("What is on my calendar tomorrow?")
-        await self.hears_agent()
         await self.until(
             "() => [...document.querySelectorAll('.line')].slice(window.before)"
             ".some(line => line.matches('.agent.final') && line.innerText.length > 20)"
@@ -103,6 +131,14 @@ class Visitor:
         """Causes of all notices since the page was loaded."""
         causes: list[str] = await self.page.evaluate("() => window.shown.notices")
         return causes
+
+    async def finds_no_fault(self) -> None:
+        """Look at the page with axe, and for what sticks out sideways."""
+        if not await self.page.evaluate("'axe' in window"):
+            await self.page.evaluate(AXE.read_text())
+        assert await self.page.evaluate(VIOLATIONS) == []
+        assert not await self.page.evaluate(TOO_WIDE)
+        assert self.errors == []
 
 
 def wav(samples: Samples, *, silence_s: float = 0.0) -> bytes:

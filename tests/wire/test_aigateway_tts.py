@@ -36,6 +36,14 @@ async def test_a_reply_is_spoken_whole_and_reported_once() -> None:
         assert it.errors == []
 
 
+async def test_a_reply_that_is_cut_off_is_reported_with_what_was_sent() -> None:
+    async with voice_of() as it:
+        async with it.engine.stream(conn_options=RETRY_3) as stream:
+            stream.push_text("One, two, three. And then")
+            await asyncio.wait_for(anext(stream), 1.0)
+        assert [(m.characters_count, m.cancelled) for m in it.metrics] == [(16, True)]
+
+
 async def test_one_shot_synthesis_is_reported_once_too() -> None:
     async with voice_of() as it:
         async with it.engine.synthesize("One shot. And done.", conn_options=RETRY_3) as stream:

@@ -1,5 +1,6 @@
 /** The page: one call at a time, shown and steered. The widget is the same thing in a box. */
 
+import { ConnectionState } from "livekit-client";
 import { DeadMicrophone, LevelMeter } from "./audio.ts";
 import { Call, type CallEvents, type Phase } from "./call.ts";
 import { ICON, h, icon } from "./dom.ts";
@@ -24,7 +25,7 @@ export class App {
   private readonly devices: Devices;
   private readonly notices = new Notices((action) => void this.act(action));
   private readonly dead = new DeadMicrophone(DEAD_MICROPHONE_MS);
-  private kept: KeptCall | null;
+  private kept: KeptCall | null = null;
   private leaving = false;
   private meters: { context: AudioContext; caller: LevelMeter; agent: LevelMeter } | null = null;
 
@@ -42,7 +43,7 @@ export class App {
     this.devices = new Devices((kind, id) => void this.call?.room.switchActiveDevice(kind, id));
     const theme = h("button", { type: "button", class: "quiet", "aria-label": "Dark or light" }, icon(ICON.theme));
     theme.addEventListener("click", () => this.toggleTheme());
-    const name = h("h1", { class: "wordmark" }, "Parley");
+    const name = h("h1", { class: "wordmark" }, icon(ICON.mark), "Parley");
     this.element = h(
       "div",
       { class: "parley" },
@@ -57,11 +58,11 @@ export class App {
       ),
     );
     void this.devices.refresh();
-    this.kept = keptCall(Date.now());
-    if (this.kept) this.notices.show("resume-offer");
+    this.offerToResume();
     addEventListener("pagehide", () => this.leave());
+    addEventListener("pageshow", (event) => event.persisted && this.offerToResume()); // from the back button
     addEventListener("offline", () => this.inCall && this.notices.show("offline"));
-    addEventListener("online", () => this.notices.cause === "offline" && this.notices.show(null));
+    addEventListener("online", () => this.online());
   }
 
   private get inCall(): boolean {
@@ -92,7 +93,8 @@ export class App {
       turn: (record) => this.turns.add(record),
       tool: (activity) => this.stage.tool(activity),
       cost: (cost) => this.turns.spent(cost),
-      notice: (cause) => this.news(cause),
+      notice: (cause) => this.notices.show(cause === "signal-lost" && !navigator.onLine ? "offline" : cause),
+      settled: (...causes) => this.settled(causes),
       tracks: () => this.tracksChanged(),
     };
   }
@@ -103,10 +105,20 @@ export class App {
     if (phase === "ended" && !this.leaving) forgetCall();
   }
 
-  private news(cause: Cause | null): void {
-    const offline = !navigator.onLine && this.inCall;
-    if (cause === null && offline) return; // the browser knows better
-    this.notices.show(cause === "signal-lost" && offline ? "offline" : cause);
+  private settled(causes: Cause[]): void {
+    if (this.notices.cause && causes.includes(this.notices.cause)) this.notices.show(null);
+  }
+
+  /** The device has a network again; the call may not have noticed yet, or still be reconnecting. */
+  private online(): void {
+    if (this.notices.cause !== "offline") return;
+    this.notices.show(this.call?.room.state === ConnectionState.Connected ? null : "signal-lost");
+  }
+
+  private offerToResume(): void {
+    this.leaving = false;
+    this.kept = keptCall(Date.now());
+    if (this.kept) this.notices.show("resume-offer");
   }
 
   private tracksChanged(): void {

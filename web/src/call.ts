@@ -30,7 +30,7 @@ import {
 import { type KeptCall, type Seat, SeatError, requestSeat } from "./seat.ts";
 import { isTurnRecord } from "./waterfall.ts";
 
-const AGENT_TIMEOUT_MS = 15_000;
+const AGENT_TIMEOUT_S = 15;
 const AGENT_GRACE_MS = 1_500;
 const HANG_UP_TIMEOUT_MS = 1_000;
 
@@ -43,8 +43,10 @@ export interface CallEvents {
   turn(record: TurnRecord): void;
   tool(activity: ToolActivity): void;
   cost(cost: Cost): void;
-  /** Something to tell; `null` takes the news of the connection back. */
-  notice(cause: Cause | null): void;
+  /** Something to tell. */
+  notice(cause: Cause): void;
+  /** What was told is over. */
+  settled(...causes: Cause[]): void;
   /** A microphone or the agent's voice came or went. */
   tracks(): void;
 }
@@ -95,11 +97,12 @@ export class Call {
     const microphone = options.microphone ? openMicrophone(options.deviceId) : Promise.resolve(null);
     try {
       const [seat, track] = await Promise.all([requestSeat(this.endpoint, this.kept?.resume_token), microphone]);
+      if (this.leaving) return track?.stop();
       this.seat = seat;
       await this.join(seat, track);
     } catch (error) {
       void microphone.then((track) => track?.stop(), () => undefined);
-      await this.fail(error instanceof SeatError ? error.reason : "media-server");
+      if (!this.leaving) await this.fail(error instanceof SeatError ? error.reason : "media-server");
     }
   }
 
@@ -140,7 +143,8 @@ export class Call {
   /** Look for the agent again from now on, after the caller chose to wait. */
   waitForAgent(): void {
     clearTimeout(this.agentTimer);
-    this.agentTimer = window.setTimeout(() => this.events.notice("no-agent"), AGENT_TIMEOUT_MS);
+    const timeoutS = this.seat?.agent_within_s ?? AGENT_TIMEOUT_S;
+    this.agentTimer = window.setTimeout(() => this.events.notice("no-agent"), timeoutS * 1000);
   }
 
   private async join(seat: Seat, track: LocalAudioTrack | null): Promise<void> {
@@ -185,11 +189,13 @@ export class Call {
       .on(RoomEvent.TrackSubscribed, (track) => this.play(track))
       .on(RoomEvent.TrackUnsubscribed, (track) => this.silence(track))
       .on(RoomEvent.AudioPlaybackStatusChanged, () => {
-        if (!this.room.canPlaybackAudio) this.events.notice("no-sound");
+        if (this.room.canPlaybackAudio) this.events.settled("no-sound");
+        else this.events.notice("no-sound");
       })
       .on(RoomEvent.ConnectionQualityChanged, (quality, p) => {
-        if (p.isLocal && quality === ConnectionQuality.Lost) this.events.notice("line-bad");
-        else if (p.isLocal && quality !== ConnectionQuality.Unknown) this.events.notice(null);
+        if (!p.isLocal || quality === ConnectionQuality.Unknown) return;
+        if (quality === ConnectionQuality.Lost) this.events.notice("line-bad");
+        else this.events.settled("line-bad");
       });
   }
 
@@ -241,7 +247,7 @@ export class Call {
 
   private agentCame(): void {
     clearTimeout(this.agentTimer);
-    this.events.notice(null);
+    this.events.settled("no-agent", "agent-left");
     this.showAgent();
   }
 
@@ -260,7 +266,7 @@ export class Call {
   }
 
   private reconnected(): void {
-    this.events.notice(null);
+    this.events.settled("signal-lost", "media-lost", "offline");
     this.events.tracks();
     if (this.agent) this.showAgent();
     else if (this.phase !== "waiting") this.agentWent();

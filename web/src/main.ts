@@ -1,5 +1,4 @@
 import { App } from "./app.ts";
-import "./style.css";
 
 const app = new App("/api/token");
 document.getElementById("parley")?.append(app.element);

@@ -94,15 +94,15 @@ export const NOTICE: Record<Cause, Notice> = {
   ),
   "no-agent": wrong(
     "No agent has come",
-    "Every agent may be busy, or none is running. You are still in the room.",
+    "Every agent may be busy, or none is running. You are still in the room, in case one comes.",
+    "retry",
     "wait",
-    "new",
   ),
   "agent-left": wrong(
     "The agent is gone",
     "It left in the middle of the call, perhaps because it stopped working. Another may come.",
-    "wait",
     "new",
+    "wait",
   ),
   "agent-ended": news("The call has ended", "The agent hung up.", "new"),
   offline: wrong("You are offline", "The call goes on as soon as your device has a network again."),

@@ -11,6 +11,8 @@ export interface Seat {
   participant_token: string;
   resume_token?: string;
   resume_within_s?: number;
+  /** When to say that no agent has come. */
+  agent_within_s?: number;
 }
 
 /** A call that the page was in when it was reloaded. */

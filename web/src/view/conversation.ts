@@ -5,12 +5,18 @@ import { ICON, h, icon } from "../dom.ts";
 
 const MAX_TYPED = 2000;
 const NEAR_END_PX = 80;
+const EXAMPLES = ["Where is my order?", "What is on my calendar tomorrow?", "Book me a flight to Lisbon on Friday."];
 
 export class Conversation {
   readonly element: HTMLElement;
   private readonly list = h("ol", { class: "captions" });
   private readonly scroller = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Captions" });
-  private readonly empty = h("p", { class: "empty" }, "What you and the agent say is written here as you say it.");
+  private readonly empty = h(
+    "div",
+    { class: "empty" },
+    h("p", {}, "What you and the agent say is written here as you say it. You could begin with:"),
+    h("ul", { class: "examples" }, ...EXAMPLES.map((example) => h("li", {}, `“${example}”`))),
+  );
   private readonly input = h("input", {
     type: "text",
     maxlength: String(MAX_TYPED),

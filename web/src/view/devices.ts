@@ -23,14 +23,11 @@ export class Devices {
 
   constructor(private readonly chosen: (kind: Kind, deviceId: string) => void) {
     this.selects = { audioinput: this.select("audioinput"), audiooutput: this.select("audiooutput") };
-    const speaker = h("label", {}, "Speaker", this.selects.audiooutput);
+    const microphone = device("Microphone", this.selects.audioinput);
+    microphone.append(this.meter); // beside the label: a level is no part of a name
+    const speaker = device("Speaker", this.selects.audiooutput);
     speaker.hidden = !("setSinkId" in HTMLMediaElement.prototype);
-    this.element = h(
-      "section",
-      { class: "devices", "aria-label": "Devices" },
-      h("label", {}, "Microphone", this.selects.audioinput, this.meter),
-      speaker,
-    );
+    this.element = h("section", { class: "devices", "aria-label": "Devices" }, microphone, speaker);
     navigator.mediaDevices?.addEventListener("devicechange", () => void this.refresh());
   }
 
@@ -79,6 +76,11 @@ export class Devices {
     });
     return select;
   }
+}
+
+function device(name: string, select: HTMLSelectElement): HTMLElement {
+  select.id = `parley-${name.toLowerCase()}`;
+  return h("div", { class: "device" }, h("label", { for: select.id }, name), select);
 }
 
 function remembered(kind: Kind): string | undefined {

@@ -32,9 +32,9 @@ export class Stage {
 
   constructor(actions: { talk(): void; mute(): void; hangUp(): void }) {
     this.button.append(
-      h("span", { class: "ring ring-agent", "aria-hidden": "true" }),
-      h("span", { class: "ring ring-caller", "aria-hidden": "true" }),
-      h("span", { class: "orb-face" }, this.face(ICON.microphone), this.label),
+      h("span", { class: "halo halo-agent", "aria-hidden": "true" }),
+      h("span", { class: "halo halo-caller", "aria-hidden": "true" }),
+      h("span", { class: "orb-face" }, icon(ICON.microphone), this.label),
     );
     this.button.addEventListener("click", () => (this.inCall ? actions.mute() : actions.talk()));
     this.hangUp.addEventListener("click", () => actions.hangUp());
@@ -59,12 +59,8 @@ export class Stage {
   }
 
   levels(caller: number, agent: number): void {
-    this.button.style.setProperty("--caller", perceived(caller).toFixed(3));
-    this.button.style.setProperty("--agent", perceived(agent).toFixed(3));
-  }
-
-  focus(): void {
-    this.button.focus();
+    this.button.style.setProperty("--caller-level", perceived(caller).toFixed(3));
+    this.button.style.setProperty("--agent-level", perceived(agent).toFixed(3));
   }
 
   private render(): void {
@@ -73,7 +69,7 @@ export class Stage {
         ? [ICON.muted, "Unmute"]
         : [ICON.microphone, "Mute"]
       : [ICON.microphone, this.phase === "connecting" ? "…" : "Talk"];
-    this.button.querySelector(".icon")?.replaceWith(this.face(path));
+    this.button.querySelector(".icon")?.replaceWith(icon(path));
     this.label.textContent = text;
     this.button.setAttribute("aria-disabled", String(this.phase === "connecting"));
     this.button.dataset["phase"] = this.phase;
@@ -81,10 +77,6 @@ export class Stage {
     this.hangUp.hidden = !this.inCall && this.phase !== "connecting";
     const tool = this.tools.at(-1);
     this.state.textContent = tool ? `Using a tool: ${tool.replaceAll("_", " ")}…` : STATE_TEXT[this.phase];
-    this.state.dataset["tool"] = tool ?? "";
-  }
-
-  private face(path: string): SVGSVGElement {
-    return icon(path);
+    this.state.dataset["phase"] = this.phase;
   }
 }

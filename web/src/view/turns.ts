@@ -12,13 +12,15 @@ export class Turns {
   private readonly cost = h("p", { class: "cost" });
   private readonly axis = h("div", { class: "axis", "aria-hidden": "true" });
   private readonly scroller = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Turns" });
+  private readonly legend = h("ul", { class: "legend" });
   private records: TurnRecord[] = [];
 
   constructor() {
     const legend = Object.entries(PART_LABEL).map(([name, label]) =>
       h("li", {}, h("span", { class: "swatch", "data-part": name }), label),
     );
-    this.scroller.append(this.list, h("ul", { class: "legend" }, ...legend));
+    this.legend.append(...legend);
+    this.scroller.append(this.list, this.legend);
     this.element = h(
       "section",
       { class: "card timing", "aria-label": "Response times" },
@@ -51,7 +53,7 @@ export class Turns {
   private render(): void {
     const scale = scaleOf(this.records);
     this.axis.replaceChildren(h("span", {}, "0"), h("span", {}, `${scale / 2} ms`), h("span", {}, `${scale} ms`));
-    this.axis.hidden = this.records.length === 0;
+    this.axis.hidden = this.legend.hidden = this.records.length === 0;
     const rows = [...this.records].reverse().map((record) => row(record, scale));
     this.list.replaceChildren(
       ...(rows.length

@@ -92,6 +92,8 @@ class Reply:
         self._spoken = False
         self._resumes = 0
         self._next = 0  # the clause that the present connection sends next
+        self.characters_sent = 0
+        """Characters of text that the gateway was given, those said anew included."""
 
     @property
     def started(self) -> bool:
@@ -173,6 +175,7 @@ class Reply:
             self._next += 1
             progress.on_text(spoken_letters(clause), time.monotonic())
             await socket.send(encode_text(clause))
+            self.characters_sent += len(clause)
         if self._options.end_of_input == "empty":
             await socket.send(END_OF_INPUT)
         progress.on_input_ended()

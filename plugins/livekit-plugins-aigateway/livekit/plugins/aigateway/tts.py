@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import weakref
 from dataclasses import replace
@@ -9,6 +10,8 @@ from typing import Never
 
 import aiohttp
 from livekit.agents import APIConnectOptions, APIError, tokenize, tts, utils
+from livekit.agents.metrics import TTSMetrics
+from livekit.agents.metrics.base import Metadata
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.plugins.gatewaykit.clauses import ClauseTokenizer
@@ -258,7 +261,11 @@ class SynthesizeStream(tts.SynthesizeStream):
         reply = self._aigateway._make_reply(
             script, events=events, connect_s=self._conn_options.timeout
         )
-        await run_beside(reply.run(), self._write(script))
+        try:
+            await run_beside(reply.run(), self._write(script))
+        except asyncio.CancelledError:
+            self._report_cancelled(reply)
+            raise
         if self._pushed_text.strip() and not reply.started:
             self._mark_started()
             output_emitter.start_segment(segment_id=utils.shortuuid("seg_"))
@@ -270,6 +277,32 @@ class SynthesizeStream(tts.SynthesizeStream):
         self._connection_reused = lease.reused
         output_emitter.start_segment(segment_id=utils.shortuuid("seg_"))
         self._mark_started()
+
+    def _report_cancelled(self, reply: Reply) -> None:
+        """Report the use of a reply that was cut off, which is billed too.
+
+        The base class reports only replies that were synthesised to their end.
+        """
+        if not reply.characters_sent:
+            return
+        owner = self._aigateway
+        owner.emit(
+            "metrics_collected",
+            TTSMetrics(
+                label=owner.label,
+                request_id="",
+                timestamp=time.time(),
+                ttfb=-1.0,
+                duration=time.perf_counter() - self._started_time,
+                audio_duration=0.0,
+                cancelled=True,
+                characters_count=reply.characters_sent,
+                streamed=True,
+                acquire_time=self._acquire_time,
+                connection_reused=self._connection_reused,
+                metadata=Metadata(model_name=owner.model, model_provider=owner.provider),
+            ),
+        )
 
     async def _write(self, script: Script) -> None:
         """Cut the text that comes in into the clauses of ``script``."""
