@@ -19,10 +19,12 @@ test: setup  ## lint, types and all tests: unit, wire and real rooms
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) scripts/test_parts.py
 	@$(PY) -m pytest tests/unit -n 2
 	@$(PY) -m pytest tests/wire tests/fault -n 4 -m "not alone"  # most of it is waiting
 	@$(PY) -m pytest tests/wire -m alone
 	@$(PY) -m pytest tests/room
+	@$(PY) -m pytest tests/browser
 
 faults: setup  ## put every fault into real calls, write docs/faults.md; ONLY=F01,F19 for some; PROFILE=gateflow
 	@$(PY) -m drills $(if $(ONLY),--only $(ONLY),--write) $(if $(PROFILE),--profile $(PROFILE))

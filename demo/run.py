@@ -26,7 +26,7 @@ from .stack import Ports, Stack, StackConfig
 SCRIPT = Path(__file__).with_name("script.toml")
 RECORDINGS = Path("recordings")
 NO_PAGE = (
-    "There is no page to talk from: it is built by `make setup` with Node.js 20 or newer, which "
+    "There is no page to talk from: `make setup` builds it with Node.js 20.19 or newer, which "
     "was not found here."
 )
 _LOGS = ROOT / ".parley" / "demo"

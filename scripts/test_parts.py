@@ -36,18 +36,23 @@ def install_browser() -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         sys.exit(advice)
     print("tests: installing the package chromium, once", flush=True)
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
-    run = subprocess.run(
-        command,
+    apt("update")  # images come without lists; where this fails, the ones there are may do
+    run = apt("install", "--yes", "--no-install-recommends", "chromium")
+    if run.returncode != 0 or shutil.which("chromium") is None:
+        last = (run.stderr.strip().splitlines() or ["apt-get failed"])[-1]
+        sys.exit(f"{advice} Installing it failed: {last}")
+
+
+def apt(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run apt-get without questions."""
+    return subprocess.run(
+        ["apt-get", *arguments],  # noqa: S607 - the system's own
         env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
         capture_output=True,
         text=True,
         check=False,
         timeout=INSTALL_TIMEOUT_S,
     )
-    if run.returncode != 0 or shutil.which("chromium") is None:
-        last = (run.stderr.strip().splitlines() or ["apt-get failed"])[-1]
-        sys.exit(f"{advice} Installing it failed: {last}")
 
 
 if __name__ == "__main__":

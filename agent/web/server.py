@@ -29,7 +29,7 @@ logger = logging.getLogger("parley.web")
 PAGE = Path(__file__).resolve().parents[2] / "web" / "dist"
 """Where `npm run build` puts the page."""
 
-_NOT_BUILT = "the page has not been built. Install Node.js 20 or newer and run `make setup`."
+_NOT_BUILT = "the page has not been built. Install Node.js 20.19 or newer and run `make setup`."
 _SHUTDOWN_TIMEOUT_S = 2.0
 _FOREVER = "public, max-age=31536000, immutable"
 

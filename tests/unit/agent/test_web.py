@@ -58,6 +58,7 @@ async def test_the_answer_has_the_standard_form(client: Client) -> None:
     status, answer = await ask(client, {"room_name": "", "room_config": {"agents": []}})
     assert status == 201
     assert answer["server_url"] == "wss://media.example"
+    assert (answer["resume_within_s"], answer["agent_within_s"]) == (20, 15)
     claims = api.TokenVerifier(KEY, SECRET).verify(answer["participant_token"])
     assert claims.identity.startswith("caller-")
 

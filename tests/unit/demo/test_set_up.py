@@ -1,0 +1,87 @@
+"""Set-up where parts are missing: no Node.js, no browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from demo.run import _invite
+from scripts import setup, test_parts
+
+FAKE_APT = """#!/bin/sh
+echo "$1" >> {calls}
+if [ "$1" = update ]; then exit 100; fi
+{install}
+"""
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The only folder on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(script)
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("node", [None, "v18.20.4", "v20.18.1", "nonsense"])
+def test_without_a_new_enough_node_the_set_up_goes_on_and_says_so(
+    programs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    node: str | None,
+) -> None:
+    if node:
+        program(programs, "node", f"#!/bin/sh\necho {node}\n")
+        program(programs, "npm", "#!/bin/sh\nexit 1\n")
+    (tmp_path / "package-lock.json").write_text("{}")
+    monkeypatch.setattr(setup, "WEB", tmp_path)
+    monkeypatch.setattr(setup, "PAGE_STAMP", tmp_path / "stamp")
+    setup.build_page()
+    said = "no page to talk from: building it needs Node.js 20.19 or newer with npm"
+    assert said in capsys.readouterr().out
+    assert not (tmp_path / "stamp").exists(), "a Node.js that comes later is used"
+
+
+@pytest.mark.parametrize(("has_page", "said"), [(True, "http://page/"), (False, "Node.js 20.19")])
+def test_the_demo_says_where_the_page_is_or_why_there_is_none(
+    capsys: pytest.CaptureFixture[str], has_page: bool, said: str
+) -> None:
+    stack: Any = SimpleNamespace(livekit_url="ws://x", api_key="k", api_secret="s")
+    page: Any = SimpleNamespace(has_page=has_page, url="http://page/")
+    _invite(stack, cast(Any, SimpleNamespace(ok=True)), page)
+    out = capsys.readouterr().out
+    assert said in out
+    assert ("http://page/" in out) is has_page
+
+
+def test_a_missing_browser_is_installed(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls, browser = tmp_path / "calls", programs / "chromium"
+    install = f"echo '#!/bin/sh' > {browser}; /bin/chmod +x {browser}"
+    program(programs, "apt-get", FAKE_APT.format(calls=calls, install=install))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    test_parts.install_browser()
+    assert calls.read_text().split() == ["update", "install"]
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_a_browser_that_cannot_be_installed_is_one_sentence(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: int
+) -> None:
+    fails = FAKE_APT.format(calls=tmp_path / "calls", install="echo no route >&2; exit 100")
+    program(programs, "apt-get", fails)
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    with pytest.raises(SystemExit, match=r"apt-get install chromium.*" + ("no route" * (not user))):
+        test_parts.install_browser()
