@@ -9,7 +9,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -76,15 +76,7 @@ def main(
     """
     if context.invoked_subcommand:
         return
-    legs = _legs(profile, only, quick=quick)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    try:
-        ensure_interface()
-        runs = asyncio.run(_interruptible(_measured(legs)))
-    except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
-        sys.exit(f"The benchmark could not go on. {e}")
-    if runs is None:
-        _stopped()
+    runs = _in_rooms(_measured(_legs(profile, only, quick=quick)))
     for run in runs:
         print("\n" + report.terminal(run), flush=True)
     if json_file:
@@ -146,14 +138,7 @@ def waterfall(
 
     Exit code 1: not in that stage's part within 10 ms.
     """
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    try:
-        ensure_interface()
-        shifts = asyncio.run(_interruptible(delays.measure(FOLDER, _say)))
-    except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
-        sys.exit(f"The benchmark could not go on. {e}")
-    if shifts is None:
-        _stopped()
+    shifts = _in_rooms(delays.measure(FOLDER, _say))
     print("\n" + delays.markdown(shifts), flush=True)
     if document_it:
         document.add_waterfall(shifts)
@@ -161,9 +146,18 @@ def waterfall(
         sys.exit("\n".join(problems))
 
 
-def _stopped() -> NoReturn:
-    print("\nStopped, with everything that was started.", flush=True)
-    raise typer.Exit(_INTERRUPTED)
+def _in_rooms(measuring: Coroutine[Any, Any, _T]) -> _T:
+    """Measure; Ctrl-C and what cannot be run end the program, with everything that was started."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        ensure_interface()
+        measured = asyncio.run(_interruptible(measuring))
+    except (NoNetworkInterface, ProcessError, MediaServerError, CallerError) as e:
+        sys.exit(f"The benchmark could not go on. {e}")
+    if measured is None:
+        print("\nStopped, with everything that was started.", flush=True)
+        raise typer.Exit(_INTERRUPTED)
+    return measured
 
 
 def _legs(profile: str, only: str, *, quick: bool) -> list[_Leg]:

@@ -79,6 +79,8 @@ async def test_noises_stop_nothing_and_delays_show_where_they_arise(
         assert noisy["llm_requests"] <= 2
         assert said_by_agent(caller).endswith(LONG_REPLY)
 
+        listening = (await stack.gateway_stats())["stt"]["opened"]
+
         # A delay at the gateway: its own part of the turn grows, the others do not.
         parts = []
         for number, stage in enumerate(("", "stt", "llm", "tts"), start=2):
@@ -88,12 +90,13 @@ async def test_noises_stop_nothing_and_delays_show_where_they_arise(
             record = (await records(stack, number))[-1]
             assert sum(p["ms"] for p in record["parts"]) == pytest.approx(record["total_ms"], abs=1)
             parts.append({part["name"]: part["ms"] for part in record["parts"]})
+        assert (await stack.gateway_stats())["stt"]["opened"] == listening
     plain, *delayed = parts
     for stage, with_delay in zip(("stt", "llm", "tts"), delayed, strict=True):
         grown = {name: with_delay[name] - plain[name] for name in plain}
         assert grown.pop(stage) >= SEEN_MS, (stage, plain, with_delay)
         assert max(grown.values()) < NOISE_MS, (stage, plain, with_delay)
-    # Every reply found its socket connected.
+    # Every reply found its voice connected, which takes TTS_CONNECT_MS.
     assert plain["tts"] < TTS_CONNECT_MS / 2
 
 
