@@ -4,7 +4,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory  # the last line of `make demo ONCE=1` is its result
-.PHONY: help setup demo test faults soak bench check lock clean
+.PHONY: help setup demo test faults soak bench providers check lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -34,6 +34,9 @@ soak: setup  ## hold 200 calls with faults by chance; ROOMS=20 for calls in real
 
 bench: setup  ## measure Parley beside its peers on a quiet machine and write docs/benchmarks.md; QUICK=1: under 5 minutes
 	@$(PY) -m bench $(if $(QUICK),--quick,--document)
+
+providers: setup  ## ask the local gateway what each provider can do and write docs/providers.md
+	@$(PY) -m bench.providers --write
 
 check: setup  ## lint, types and unit tests only (seconds)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

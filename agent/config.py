@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from .accounts import Accounts
 from .routes import RealtimeRoute, Route, RouteError, parse_chain, parse_realtime
 
 DEV_API_KEY = "devkey"
@@ -193,39 +194,12 @@ class WebSettings(BaseSettings):
         return frozenset(o.strip().rstrip("/") for o in self.allowed_origins.split(",") if o)
 
 
-class Settings(BaseSettings):
+class Settings(Accounts):
     """All settings of a worker. See `.env.example` for the same list with comments."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
 
     livekit_url: str = Field("ws://127.0.0.1:7880", alias="LIVEKIT_URL")
     livekit_api_key: str = Field(DEV_API_KEY, alias="LIVEKIT_API_KEY")
     livekit_api_secret: SecretStr = Field(SecretStr(DEV_API_SECRET), alias="LIVEKIT_API_SECRET")
-
-    aigateway_api_key: SecretStr | None = Field(None, alias="AIGATEWAY_API_KEY")
-    aigateway_base_url: str = Field("https://api.aigateway.sh/v1", alias="AIGATEWAY_BASE_URL")
-    aigateway_dialect: Literal["deepgram", "minimal"] = Field("deepgram", alias="AIGATEWAY_DIALECT")
-    aigateway_store_transcript: bool = Field(False, alias="AIGATEWAY_STORE_TRANSCRIPT")
-    aigateway_stt_encoding: Literal["linear16", "opus"] = Field(
-        "linear16", alias="AIGATEWAY_STT_ENCODING"
-    )
-    """How the caller's audio is sent to AIgateway; "opus" takes a tenth of the bandwidth."""
-    gateflow_api_key: SecretStr | None = Field(None, alias="GATEFLOW_API_KEY")
-    gateflow_base_url: str = Field("https://api.gateflow.ai/v1", alias="GATEFLOW_BASE_URL")
-    local_gateway_url: str = Field("http://127.0.0.1:8787/v1", alias="LOCAL_GATEWAY_URL")
-    gateway_key: SecretStr | None = Field(None, alias="GATEWAY_KEY")
-    deepgram_api_key: SecretStr | None = Field(None, alias="DEEPGRAM_API_KEY")
-    openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY")
-    eleven_api_key: SecretStr | None = Field(None, alias="ELEVEN_API_KEY")
-    deepgram_base_url: str = Field("https://api.deepgram.com/v1", alias="DEEPGRAM_BASE_URL")
-    openai_base_url: str = Field("https://api.openai.com/v1", alias="OPENAI_BASE_URL")
-    eleven_base_url: str = Field("https://api.elevenlabs.io/v1", alias="ELEVEN_BASE_URL")
-    inference_url: str = Field(
-        "https://agent-gateway.livekit.cloud/v1", alias="LIVEKIT_INFERENCE_URL"
-    )
-    inference_api_key: str = Field("", alias="LIVEKIT_INFERENCE_API_KEY")
-    """Key and secret of LiveKit Inference; empty: those of the media server."""
-    inference_api_secret: SecretStr | None = Field(None, alias="LIVEKIT_INFERENCE_API_SECRET")
 
     stt: Chain = Field("aigateway:deepgram/nova-3", alias="AGENT_STT")
     llm: Chain = Field("aigateway:moonshot/kimi-k2.6", alias="AGENT_LLM")

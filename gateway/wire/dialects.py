@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -13,7 +14,7 @@ SttInput: TypeAlias = "bytes | SttControl | AudioFormat | None"
 """Audio, a request, the format of the audio that follows, or nothing of interest."""
 
 
-class SttDialect:
+class SttDialect(ABC):
     """One speech-to-text socket. This base class says nothing that is not asked for.
 
     Attributes:
@@ -24,21 +25,21 @@ class SttDialect:
     audio: AudioFormat
     words = False
 
+    @abstractmethod
     def read(self, message: str | bytes) -> SttInput:
         """Read one message.
 
         Raises:
             ProtocolError: if it is not one of this dialect.
         """
-        raise NotImplementedError
 
     def greeting(self) -> str | None:
         """What answers the format of the audio."""
         return None
 
+    @abstractmethod
     def transcript(self, transcript: Transcript) -> str:
         """A partial or a final."""
-        raise NotImplementedError
 
     def speech_started(self, at_s: float) -> str | None:
         """The speaker began."""
