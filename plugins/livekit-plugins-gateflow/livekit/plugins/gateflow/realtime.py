@@ -36,7 +36,18 @@ from .models import Templates, Transports
 
 
 class RealtimeModel(llm.RealtimeModel):
-    """GateFlow's pipelines as a realtime model; see the module for what they cannot do."""
+    """GateFlow's pipelines as a realtime model.
+
+    The wire form has no tools, no text input, no instructions for one reply, no ``say``, no history
+    that can be changed and no truncation, whatever the transport. ``generate_reply`` fails on a
+    ``websocket``, where replies come by themselves when the caller has spoken, and a ``pipeline``
+    answers each turn as if it were the first. An agent that needs any of it takes ``STT``, ``LLM``
+    and ``TTS``. The module's docstring says more of each transport.
+
+    A turn that fails is reported as a recoverable error. One that is not recoverable (a refused
+    key, an unknown template, a socket that cannot be had back) ends the framework's session at
+    once; an application that wants to say goodbye first sets ``recoverable`` on the error event.
+    """
 
     def __init__(
         self,
