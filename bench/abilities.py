@@ -121,11 +121,13 @@ async def _gateway(sim: SimConfig) -> AsyncIterator[str]:
 
 
 def _settings(url: str, **routes: str) -> Settings:
+    """Every account at the local gateway, and one route; whatever the environment says."""
     vendors = ("aigateway", "gateflow", "deepgram", "openai", "eleven")
-    accounts: dict[str, Any] = {f"{vendor}_base_url": url for vendor in vendors}
-    accounts |= {f"{vendor}_api_key": SecretStr(KEY) for vendor in vendors}
-    accounts |= {"inference_url": url, "inference_api_key": "any"}
-    return Settings(inference_api_secret=SecretStr(KEY), **accounts, **routes)
+    values: dict[str, Any] = {f"{vendor}_base_url": url for vendor in vendors}
+    values |= {f"{vendor}_api_key": SecretStr(KEY) for vendor in vendors}
+    values |= {"inference_url": url, "inference_api_key": "any"}
+    values |= {"inference_api_secret": SecretStr(KEY)}
+    return Settings(**(values | routes))
 
 
 async def _all(use: Callable[[str, str], Any], url: str) -> dict[str, tuple[bool, ...]]:
@@ -224,8 +226,8 @@ async def _think(provider: str, url: str) -> tuple[bool, ...]:
     asked = await _ask(model, "Where is my order? My email is peter@example.com.")
     calls = any(chunk.delta and chunk.delta.tool_calls for chunk in asked)
     await model.aclose()
-    if isinstance(client := getattr(model, "_client", None), object) and client is not None:
-        await client.close()  # the inference plugin's own aclose leaves it open
+    if isinstance(model, inference.LLM):
+        await model._client.close()  # its own aclose leaves it open
     return (len(words) > 1, calls, any(chunk.usage for chunk in chunks))
 
 

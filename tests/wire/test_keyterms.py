@@ -78,12 +78,12 @@ async def test_names_that_a_tool_finds_are_expected_from_then_on(
             turns=TurnDetector(settings=settings.turn),
         )
         async with model, session:
-            await session.start(assistant, capture_run=True)
+            await session.start(assistant)
             await eventually(lambda: asked and asked[-1] == ["Parley"])
-            await session.run(user_input="Where is my order? My email is peter@example.com.")
+            _ = await session.run(user_input="Where is my order? My email is peter@example.com.")
             await eventually(lambda: asked[-1] == ["Parley", "desk lamp"])
             connections = len(asked)
-            await session.run(user_input="Where is my order?")
+            _ = await session.run(user_input="Where is my order?")
             assert len(asked) == connections, "names known already are no reason to reconnect"
         await engine.aclose()
 

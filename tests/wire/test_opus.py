@@ -15,6 +15,7 @@ from .vendors import KEY, WORDS, finals, spoken, standing_in, transcribe
 OPENING = "It was the best of times, it was the worst of times."
 
 
+@pytest.mark.alone
 async def test_opus_saves_nine_tenths_and_costs_no_words() -> None:
     pcm = two_cities()[: 48 * 3_200]
     async with standing_in(**REAL) as (gateway, http):
