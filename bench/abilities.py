@@ -42,13 +42,15 @@ MODELS = {
 
 _RATE_HZ = 16_000
 _FRAME_MS = 20
-_SPEECH_S = (0.4, 2.8)
+_SPEECH_S = (1.0, 2.8)
 """A stretch of the recording that ends in the middle of a pause."""
 _TIMEOUT_S = 30.0
 _FIRST_SOUND_S = 3.0
 _FAST = SimConfig(
-    tts_connect_ms=0, tts_first_audio_ms=0, tts_realtime_factor=20, tts_char_ms=4, stt_final_ms=300
+    tts_connect_ms=0, tts_first_audio_ms=0, tts_realtime_factor=20, tts_char_ms=4, stt_final_ms=500
 )
+_PATIENT = SimConfig(stt_final_ms=500)
+"""The recording is a human voice: the pauses inside its words are no ends."""
 _STAND_INS = {"stt": "sim/stt", "llm": "local/brain", "tts": "sim/tts"}
 
 
@@ -71,7 +73,7 @@ async def probe() -> list[Table]:
     with TemporaryDirectory() as folder:
         script = Path(folder) / "script.json"
         script.write_text(json.dumps(_SCRIPT))
-        async with _gateway(SimConfig()) as url, utils.http_context.open():
+        async with _gateway(_PATIENT) as url, utils.http_context.open():
             hearing, thinking, speaking = await asyncio.gather(
                 _all(_hear, url), _all(_think, url), _all(_speak, url)
             )
@@ -226,8 +228,6 @@ async def _think(provider: str, url: str) -> tuple[bool, ...]:
     asked = await _ask(model, "Where is my order? My email is peter@example.com.")
     calls = any(chunk.delta and chunk.delta.tool_calls for chunk in asked)
     await model.aclose()
-    if isinstance(model, inference.LLM):
-        await model._client.close()  # its own aclose leaves it open
     return (len(words) > 1, calls, any(chunk.usage for chunk in chunks))
 
 

@@ -19,12 +19,10 @@ class RealtimeGuard(HearingGuard):
     def start(self) -> None:
         """Begin to watch."""
         super().start()
-        self._session.on("user_state_changed", self._on_user_state)
         self._session.on("conversation_item_added", self._on_item)
 
     async def aclose(self) -> None:
         """Stop watching."""
-        self._session.off("user_state_changed", self._on_user_state)
         self._session.off("conversation_item_added", self._on_item)
         await super().aclose()
 
@@ -47,6 +45,7 @@ class RealtimeGuard(HearingGuard):
             _ = self._say(self._settings.broke_off if speaking else self._settings.apology)
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        """Note that a reply is owed; whether words came of it is the model's own affair."""
         if event.new_state == "speaking":
             self._owed = True
 

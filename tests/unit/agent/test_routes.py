@@ -14,7 +14,7 @@ from agent.providers import build_llm, build_realtime, build_stt, build_tts
 from agent.routes import RealtimeRoute, RouteError, parse_realtime
 from agent.turns import load_vad
 
-CANARY = "canary-4711"
+CANARY = "canary-of-more-than-thirty-two-characters-4711"
 VENDORS = ("AIGATEWAY", "GATEFLOW", "DEEPGRAM", "OPENAI", "ELEVEN")
 
 
