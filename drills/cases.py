@@ -34,7 +34,7 @@ BARGE_IN = Line(
     text="Thank you. Book me a flight to Boston on Monday.", answer=("boston", "monday")
 )
 
-_HEALED_MS = 3_000
+_HEALED_MS = 4_000
 """Dead air before and inside a reply that a healed fault may cause: a reconnect, or a missing
 first sound that is awaited for 1.5 s and asked for again."""
 _LONGEST_MS = 5_000

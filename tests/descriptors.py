@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
+from livekit import rtc
 
 _OWN = Path("/proc/self/fd")
 _GRACE_S = 2.0
@@ -28,9 +30,16 @@ def open_sockets() -> set[str]:
     return found
 
 
+@functools.cache
+def _wake_native_code() -> None:
+    """LiveKit's media library opens two sockets of its own when it is first used."""
+    rtc.AudioResampler(16_000, 24_000)
+
+
 @contextlib.asynccontextmanager
 async def no_leaked_sockets() -> AsyncIterator[None]:
     """Fail when a socket is open at the end that was not open before."""
+    _wake_native_code()
     before = open_sockets()
     yield
     loop = asyncio.get_running_loop()
