@@ -162,7 +162,7 @@ async def test_missing_model(
 async def test_a_fallback_takes_the_call(set_up: Callable[..., Settings]) -> None:
     async with serving(brain=BRAIN) as (gateway, _):
         report = await look(set_up(gateway, AGENT_LLM="local:brian,local:brain"), Area.LLM)
-    assert one(report, "model", State.FAIL)
+    one(report, "model", State.FAIL)
     assert report.can_take_a_call
 
 

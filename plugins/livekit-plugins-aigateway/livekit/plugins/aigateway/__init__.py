@@ -17,6 +17,7 @@ from livekit.plugins.gatewaykit.errors import (
 )
 from livekit.plugins.gatewaykit.limits import Limits, LLMTimeouts
 from livekit.plugins.gatewaykit.llm import LLMStream
+from livekit.plugins.gatewaykit.tts import ChunkedStream, SynthesizeStream
 
 from ._limits import ReplayOptions, STTTimeouts, TTSTimeouts
 from ._settle import Ending, SettlePolicy, ending_by_punctuation, same_words, settled
@@ -25,7 +26,7 @@ from .llm import LLM
 from .log import logger
 from .models import EndOfInput, LLMModels, STTDialect, STTEncoding, STTModels, TTSModels, TTSVoices
 from .stt import STT
-from .tts import TTS, ChunkedStream, SynthesizeStream
+from .tts import TTS
 from .version import __version__
 
 __all__ = [

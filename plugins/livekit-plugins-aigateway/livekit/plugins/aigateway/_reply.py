@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from livekit.agents import APIError
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
@@ -22,6 +20,7 @@ from livekit.plugins.gatewaykit.pool import Lease, SparePool
 from livekit.plugins.gatewaykit.retry import Backoff, is_retryable
 from livekit.plugins.gatewaykit.script import Script, SpeakingPace, spoken_letters
 from livekit.plugins.gatewaykit.tasks import run_beside
+from livekit.plugins.gatewaykit.tts import ReplyEvents, Start
 from livekit.plugins.gatewaykit.websocket import Closed, Message, Socket
 
 from ._codec.tts import (
@@ -39,18 +38,6 @@ from ._stats import TTSStats
 _POLL_S = 0.02
 """How often a silent connection is judged; the end of a reply is late by at most this."""
 _NORMAL_CLOSES = (1000, 1001)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplyEvents:
-    """What a stream wants to know while its reply is spoken."""
-
-    on_start: Callable[[Lease], None]
-    """The first connection is there and its first text is about to be sent."""
-    on_audio: Callable[[bytes], None]
-    """Whole samples of audio."""
-    on_resume: Callable[[APIError], None]
-    """A connection was lost after audio was spoken, and the reply goes on over another."""
 
 
 class Reply:
@@ -148,7 +135,7 @@ class Reply:
         if not self._started:
             self._started = True
             self._count(lease)
-            self._events.on_start(lease)
+            self._events.on_start(Start(acquire_s=lease.acquire_s, reused=lease.reused))
         try:
             await run_beside(
                 self._listen(lease.socket, progress), self._send(lease.socket, progress)

@@ -8,6 +8,7 @@ See https://docs.livekit.io/agents/integrations/ for how plugins are used.
 from livekit.agents import Plugin
 from livekit.plugins.gatewaykit.limits import Limits, LLMTimeouts
 from livekit.plugins.gatewaykit.llm import LLMStream
+from livekit.plugins.gatewaykit.tts import ChunkedStream, SynthesizeStream
 
 from ._limits import RealtimeTimeouts, STTTimeouts, TTSTimeouts
 from ._session import RealtimeSession
@@ -24,7 +25,7 @@ from .models import (
 )
 from .realtime import RealtimeModel
 from .stt import STT, SpeechStream
-from .tts import TTS, ChunkedStream, SynthesizeStream
+from .tts import TTS
 from .version import __version__
 
 __all__ = [

@@ -8,9 +8,7 @@ words of the clause that were not heard are asked for again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 
 import aiohttp
 from livekit.agents import APIError
@@ -19,23 +17,12 @@ from livekit.plugins.gatewaykit.faults import FaultLog
 from livekit.plugins.gatewaykit.retry import Backoff, is_retryable
 from livekit.plugins.gatewaykit.script import Script, SpeakingPace, spoken_letters, unspoken
 from livekit.plugins.gatewaykit.tasks import run_beside
+from livekit.plugins.gatewaykit.tts import ReplyEvents, Start
 
 from ._clause import Clause, SpeechOptions
 
 _AHEAD = 2
 """Clauses requested at a time: the one that is heard, and the next."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplyEvents:
-    """What a stream wants to know while its reply is spoken."""
-
-    on_start: Callable[[], None]
-    """The first request is about to be sent."""
-    on_audio: Callable[[bytes], None]
-    """Whole samples of audio."""
-    on_resume: Callable[[APIError], None]
-    """A clause was cut short, and its rest is asked for."""
 
 
 class Reply:
@@ -76,6 +63,8 @@ class Reply:
         self._started = False
         self._spoken = False
         self._resumes = 0
+        self.characters_sent = 0
+        """Characters of text that the gateway was given, those asked for anew included."""
 
     @property
     def started(self) -> bool:
@@ -100,7 +89,7 @@ class Reply:
             await self._room.acquire()
             if not self._started:
                 self._started = True
-                self._events.on_start()
+                self._events.on_start(Start())
             self._ready.put_nowait(self._request(text))
         self._ready.put_nowait(None)
 
@@ -109,6 +98,7 @@ class Reply:
             text, options=self._options, session=self._session, connect_s=self._connect_s
         )
         self._open.add(clause)
+        self.characters_sent += len(text)
         return clause
 
     async def _play(self) -> None:
