@@ -57,7 +57,7 @@ def loads_object(text: str, limits: Limits) -> dict[str, object]:
 
     Raises:
         ProtocolError: It is too large, too deep, not JSON, not an object, or holds a number that is
-            not finite or text that is not Unicode.
+            not finite. Text that is not Unicode is refused where a member is read.
     """
     # a character is at least one byte, so the cheap test comes first
     if len(text) > limits.json_bytes or len(text.encode("utf-8", "replace")) > limits.json_bytes:
