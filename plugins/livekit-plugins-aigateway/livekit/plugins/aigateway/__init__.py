@@ -16,7 +16,7 @@ from livekit.plugins.gatewaykit.errors import (
     StalledError,
 )
 from livekit.plugins.gatewaykit.limits import Limits, LLMTimeouts
-from livekit.plugins.gatewaykit.llm import LLMStream
+from livekit.plugins.gatewaykit.llm_stream import LLMStream
 from livekit.plugins.gatewaykit.tts import ChunkedStream, SynthesizeStream
 
 from ._limits import ReplayOptions, STTTimeouts, TTSTimeouts

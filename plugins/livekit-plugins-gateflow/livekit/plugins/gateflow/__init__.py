@@ -7,7 +7,7 @@ See https://docs.livekit.io/agents/integrations/ for how plugins are used.
 
 from livekit.agents import Plugin
 from livekit.plugins.gatewaykit.limits import Limits, LLMTimeouts
-from livekit.plugins.gatewaykit.llm import LLMStream
+from livekit.plugins.gatewaykit.llm_stream import LLMStream
 from livekit.plugins.gatewaykit.tts import ChunkedStream, SynthesizeStream
 
 from ._limits import RealtimeTimeouts, STTTimeouts, TTSTimeouts
