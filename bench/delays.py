@@ -24,7 +24,7 @@ from caller.errors import CallerError
 from caller.room import Caller
 from caller.voice import Voice
 
-INJECTED_MS = 137.0
+INJECTED_MS = 137
 STAGES = ("stt", "llm", "tts")
 TOLERANCE_MS = 10.0
 CONTESTANT = "parley-no-openers"
@@ -65,9 +65,10 @@ async def measure(folder: Path, say: Callable[[str], None]) -> list[Shift]:
     """
     voice = Voice()
     steps = [step for step in CALL if step.kind == "plain"]
-    lines = await render(folder, voice, steps)
+    profile = PROFILES["budget"]
+    lines = await render(folder, voice, steps, longest_gap_s=profile.longest_gap_s)
     [ours] = [c for c in contestants(folder) if c.name == CONTESTANT]
-    async with Rig(folder=folder, profile=PROFILES["budget"], script=lines.script) as rig:
+    async with Rig(folder=folder, profile=profile, script=lines.script) as rig:
         worker = rig.child("waterfall", list(ours.command), env=ours.env | {"AGENT_NAME": "ours"})
         await worker.start(marker="registered worker")
         try:
@@ -81,7 +82,7 @@ async def measure(folder: Path, say: Callable[[str], None]) -> list[Shift]:
                 conversation = Conversation(caller, lines=lines, requests=rig.llm_requests)
                 await conversation.hold(steps, turns.append)  # buffers settle
                 for stage in ("", *STAGES):
-                    say(f"waterfall: {INJECTED_MS:.0f} ms more at {stage or 'no stage'}")
+                    say(f"waterfall: {INJECTED_MS} ms more at {stage or 'no stage'}")
                     await rig.inject(stage, INJECTED_MS)
                     await conversation.hold(steps, turns.append)
         finally:
@@ -108,7 +109,7 @@ def markdown(shifts: list[Shift]) -> str:
     """The table."""
     names = [name for name in shifts[0].grown_ms if name not in ("uplink", "downlink")]
     lines = [
-        f"| {INJECTED_MS:.0f} ms more at | " + " | ".join(names) + " |",
+        f"| {INJECTED_MS} ms more at | " + " | ".join(names) + " |",
         "| --- |" + " ---: |" * len(names),
     ]
     for shift in shifts:
@@ -120,7 +121,7 @@ def markdown(shifts: list[Shift]) -> str:
 def problems(shifts: list[Shift]) -> list[str]:
     """A sentence for each delay that did not show where it arose."""
     return [
-        f"{INJECTED_MS:.0f} ms at {shift.stage} appear as {shift.grown_ms[shift.stage]:.0f} ms "
+        f"{INJECTED_MS} ms at {shift.stage} appear as {shift.grown_ms[shift.stage]:.0f} ms "
         f"there and as up to {shift.elsewhere_ms:.0f} ms elsewhere."
         for shift in shifts
         if abs(shift.error_ms) > TOLERANCE_MS or shift.elsewhere_ms > TOLERANCE_MS

@@ -22,9 +22,6 @@ from gateway.engines.sim.stt import SPEECH_RMS
 
 Kind = Literal["plain", "noise", "barge", "pause"]
 
-LONGEST_INNER_GAP_S = 0.06
-"""Inner silence of a line is cut to this, so that a recogniser which ends an utterance after 60 ms
-(profile telco) or 140 ms of silence makes one of it."""
 PAUSE_S = 0.8
 """The pause for thought in a line of kind `pause`."""
 _BLOCK = RATE // 100
@@ -91,8 +88,17 @@ class Lines:
     script: dict[str, object] = field(repr=False)
 
 
-async def render(folder: Path, voice: Voice, steps: Sequence[Step]) -> Lines:
-    """Render a call's lines into `folder`, which is there, and make the sim gateway's script.
+async def render(
+    folder: Path, voice: Voice, steps: Sequence[Step], *, longest_gap_s: float
+) -> Lines:
+    """Render a call's lines and make the sim gateway's script.
+
+    Args:
+        folder: Where the audio goes; it is there.
+        voice: Speaks the lines.
+        steps: The call.
+        longest_gap_s: Inner silence of a line is cut to this, so that the recogniser makes one
+            utterance of it.
 
     Raises:
         CallerError: There is no voice on this machine.
@@ -107,7 +113,9 @@ async def render(folder: Path, voice: Voice, steps: Sequence[Step]) -> Lines:
             else:
                 samples = (await voice.line(words)).samples
                 pauses = step.kind == "pause" and words == step.says
-                samples = paced(samples, pause_s=PAUSE_S if pauses else None)
+                samples = paced(
+                    samples, longest_s=longest_gap_s, pause_s=PAUSE_S if pauses else None
+                )
                 said = words.split(",") if pauses else [words]
             path = folder / f"{len(audio):02d}.wav"
             audio.setdefault(words, path)
@@ -117,21 +125,19 @@ async def render(folder: Path, voice: Voice, steps: Sequence[Step]) -> Lines:
     return Lines(audio=audio, script={"utterances": utterances, "reply": _REPLY})
 
 
-def paced(samples: Samples, *, pause_s: float | None) -> Samples:
-    """Cut inner silences to `LONGEST_INNER_GAP_S`; the longest of them becomes `pause_s` if given.
+def paced(samples: Samples, *, longest_s: float, pause_s: float | None) -> Samples:
+    """Cut inner silences to `longest_s`; the longest of them becomes `pause_s` if given.
 
     Raises:
         ValueError: A pause is wanted where there is no inner silence to put it.
     """
-    gaps = _inner_gaps(samples)
+    gaps = _inner_gaps(samples, longer_than_s=longest_s)
     if pause_s is not None and not gaps:
         raise ValueError("the line has no inner silence that could become its pause")
     longest = max(gaps, key=lambda gap: gap[1] - gap[0], default=None)
     parts, at = [], 0
     for first, last in gaps:
-        keep = round(
-            (pause_s if pause_s and (first, last) == longest else LONGEST_INNER_GAP_S) * RATE
-        )
+        keep = round((pause_s if pause_s and (first, last) == longest else longest_s) * RATE)
         parts += [samples[at:first], samples[first:last][:keep]]
         parts.append(np.zeros(max(0, keep - (last - first)), dtype=np.int16))
         at = last
@@ -164,10 +170,10 @@ def _sounding(samples: Samples) -> list[int]:
     return [int(i) for i in np.flatnonzero(np.sqrt(np.mean(blocks**2, axis=1)) >= SPEECH_RMS)]
 
 
-def _inner_gaps(samples: Samples) -> list[tuple[int, int]]:
+def _inner_gaps(samples: Samples, *, longer_than_s: float) -> list[tuple[int, int]]:
     """Silences between sounds that are longer than allowed, as samples."""
     sounding = _sounding(samples)
-    longest = round(LONGEST_INNER_GAP_S * 100)
+    longest = round(longer_than_s * 100)
     return [((a + 1) * _BLOCK, b * _BLOCK) for a, b in pairwise(sounding) if b - a - 1 > longest]
 
 

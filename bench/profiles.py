@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_LONGEST_GAP_S = 0.06
+"""Silence between two words that nobody takes for a pause."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -25,6 +28,11 @@ class Profile:
     def total(self) -> int:
         """What no serial chain of these stages can be faster than."""
         return self.stt_final + self.llm_first_token + self.tts_first_audio
+
+    @property
+    def longest_gap_s(self) -> float:
+        """Inner silence that a line may have, s: half of what would end its utterance here."""
+        return min(_LONGEST_GAP_S, self.stt_final / 2000)
 
 
 PROFILES = {

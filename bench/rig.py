@@ -95,7 +95,7 @@ class Rig:
             answer.raise_for_status()
             return int((await answer.json())["llm"]["opened"])
 
-    async def inject(self, stage: str, delay_ms: float) -> None:
+    async def inject(self, stage: str, delay_ms: int) -> None:
         """Delay what the gateway's stage says by so much from now on; "" for no stage."""
         assert self._http is not None
         faults = [{"stage": stage, "do": "delay", "ms": delay_ms}] if stage else []

@@ -94,7 +94,12 @@ class Bench:
             MediaServerError: There is no media server.
             CallerError: The caller cannot speak or reach the server.
         """
-        lines = await render(self._folder, self._voice, self._plan.steps)
+        lines = await render(
+            self._folder,
+            self._voice,
+            self._plan.steps,
+            longest_gap_s=self._profile.longest_gap_s,
+        )
         async with (
             ForeignLoad() as foreign,
             Rig(folder=self._folder, profile=self._profile, script=lines.script) as rig,
