@@ -24,6 +24,9 @@ Kind = Literal["plain", "noise", "barge", "pause"]
 
 PAUSE_S = 0.8
 """The pause for thought in a line of kind `pause`."""
+STRICT_GAP_S = 0.05
+"""Where gaps must be shorter than this, weak sound is cut as well: on its way through codec and
+gain control it can become silence."""
 _BLOCK = RATE // 100
 _REPLY = "Sure, it comes on Monday."
 _LONG_REPLY = (
@@ -164,15 +167,16 @@ def _timed(words: list[str], *, length_s: float) -> list[dict[str, object]]:
     return timed
 
 
-def _sounding(samples: Samples) -> list[int]:
-    """The blocks of 10 ms that the sim recogniser takes for sound."""
+def _sounding(samples: Samples, *, least_rms: float = SPEECH_RMS) -> list[int]:
+    """The blocks of 10 ms that are at least so loud: sound, for the sim recogniser."""
     blocks = samples[: len(samples) // _BLOCK * _BLOCK].reshape(-1, _BLOCK) / 32768
-    return [int(i) for i in np.flatnonzero(np.sqrt(np.mean(blocks**2, axis=1)) >= SPEECH_RMS)]
+    return [int(i) for i in np.flatnonzero(np.sqrt(np.mean(blocks**2, axis=1)) >= least_rms)]
 
 
 def _inner_gaps(samples: Samples, *, longer_than_s: float) -> list[tuple[int, int]]:
     """Silences between sounds that are longer than allowed, as samples."""
-    sounding = _sounding(samples)
+    strict = longer_than_s < STRICT_GAP_S
+    sounding = _sounding(samples, least_rms=2 * SPEECH_RMS if strict else SPEECH_RMS)
     longest = round(longer_than_s * 100)
     return [((a + 1) * _BLOCK, b * _BLOCK) for a, b in pairwise(sounding) if b - a - 1 > longest]
 
