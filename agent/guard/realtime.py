@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from livekit.agents import ConversationItemAddedEvent, ErrorEvent, UserStateChangedEvent, llm
+from livekit.agents import (
+    ConversationItemAddedEvent,
+    ErrorEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+    llm,
+)
 
 from ..observe.events import GuardAction, guard_acted
 from .hearing import HearingGuard
@@ -34,6 +40,9 @@ class RealtimeGuard(HearingGuard):
         # The framework closes the session at the first final error, without a word; an error that
         # is marked as recoverable is left to the application.
         error.recoverable = True
+        self._fail(final=final)
+
+    def _fail(self, *, final: bool) -> None:
         self._failures += self._owed
         if final or self._failures >= self._settings.max_failed_turns:
             self._goodbye = self._goodbye or asyncio.create_task(self._give_up("realtime"))
@@ -48,8 +57,23 @@ class RealtimeGuard(HearingGuard):
         """Note that a reply is owed; whether words came of it is the model's own affair."""
         if event.new_state == "speaking":
             self._owed = True
+            self._stop_waiting()
+
+    def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
+        """There were words: a model that says nothing of its own trouble has to answer them."""
+        if event.is_final:
+            self._stop_waiting()
+            self._patience = asyncio.get_running_loop().call_later(
+                self._settings.turn_deadline_s, self._reply_is_late
+            )
+
+    def _reply_is_late(self) -> None:
+        self._patience = None
+        if self._owed and self._session.agent_state != "speaking":
+            self._fail(final=False)
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         if isinstance(event.item, llm.ChatMessage) and event.item.role == "assistant":
             self._owed = False
             self._failures = 0
+            self._stop_waiting()

@@ -166,6 +166,16 @@ async def test_F05_F06_F27_a_pipeline_that_breaks_off_before_it_answers_is_asked
         assert sum(call.met.counts.values()) >= 1
 
 
+async def test_F08_a_pipeline_in_small_pieces_is_put_together() -> None:
+    async with rig(sim=BRISK) as it, talk(it, transport="pipeline", timeouts=WAITS) as call:
+        it.fault("realtime", "slice", bytes=1_000)
+        await call.answer(SAID)
+        text, length = await call.reply()
+        assert text == REPLY
+        assert length == pytest.approx(REPLY_S, abs=0.3)
+        assert call.met.counts == {}
+
+
 async def test_F24_a_pipeline_that_breaks_off_in_its_answer_says_nothing_twice() -> None:
     async with rig(sim=BRISK) as it, talk(it, transport="pipeline", timeouts=WAITS) as call:
         it.fault("realtime", "reset", at={"word": 10})
@@ -193,9 +203,15 @@ async def test_F23_refusals_are_final(status: int, transport: Any) -> None:
 
 @pytest.mark.parametrize(
     ("do", "fields"),
-    [("reset", {}), ("close", {"code": 1011}), ("half_open", {}), ("bad_base64", {"times": 5})],
+    [
+        ("reset", {}),
+        ("close", {"code": 1011}),
+        ("half_open", {}),
+        ("bad_base64", {"times": 5}),
+        ("oversize", {}),
+    ],
 )
-async def test_F01_F05_a_lost_socket_is_replaced(do: str, fields: dict[str, Any]) -> None:
+async def test_F01_F05_F12_a_lost_socket_is_replaced(do: str, fields: dict[str, Any]) -> None:
     waits = gateflow.RealtimeTimeouts(quiet_s=0.3, heartbeat_s=0.6, reconnect_s=5.0, close_s=0.2)
     async with rig(sim=BRISK) as it, talk(it, transport="websocket", timeouts=waits) as call:
         it.fault("realtime", do, connection=1, at={"ms": 100}, **fields)

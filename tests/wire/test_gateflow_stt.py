@@ -85,6 +85,13 @@ async def test_F01_F05_F12_F27_what_breaks_off_is_asked_again(
             assert kind in met.counts or (kind == "timed_out" and "stalled" in met.counts)
 
 
+@pytest.mark.parametrize("size", [1, 7])
+async def test_F08_lines_in_pieces_and_several_in_one_are_put_together(size: int) -> None:
+    async with rig() as it:
+        it.fault("stt", "slice", bytes=size)
+        assert await hear(it, ONCE) == WORDS
+
+
 @pytest.mark.parametrize("status", [400, 401, 404])
 async def test_F23_refusals_are_final(status: int) -> None:
     async with rig() as it:

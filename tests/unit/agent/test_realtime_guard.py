@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from agent.config import GuardSettings
 from agent.guard.realtime import RealtimeGuard
 from agent.guard.reply import ReplyGuard
 from agent.speech.phrases import PhraseCache
+from tests import virtual_time
 
 from .test_hearing import Session
 
@@ -103,6 +105,27 @@ async def test_turns_that_fail_in_a_row_end_it_too_and_an_answer_between_them_do
     session.break_down(recoverable=True)
     await guard.aclose()
     assert session.said[-1] == SETTINGS.give_up
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_words_that_stay_without_an_answer_are_apologised_for(
+    tmp_path: Path, *, answered: bool
+) -> None:
+    async def wait() -> list[str]:
+        session = TalkingSession()
+        reply = ReplyGuard(settings=SETTINGS, phrases=PhraseCache(folder=tmp_path, voice="v"))
+        guard = RealtimeGuard(session=session, settings=SETTINGS, reply=reply)  # type: ignore[arg-type]
+        guard.start()
+        session.user_speaks()
+        session.hear()
+        await asyncio.sleep(SETTINGS.turn_deadline_s / 2)
+        if answered:
+            session.agent_answers()
+        await asyncio.sleep(SETTINGS.turn_deadline_s)
+        await guard.aclose()
+        return session.said
+
+    assert virtual_time.run(wait()) == ([] if answered else [SETTINGS.apology])
 
 
 async def test_ears_beside_the_model_cost_captions_only(
