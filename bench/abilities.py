@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 from livekit import rtc
 from livekit.agents import function_tool, inference, llm, stt, tts, utils, vad
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
+from livekit.plugins import openai
 from pydantic import SecretStr
 
 from agent.config import ConfigError, Settings
@@ -54,13 +55,16 @@ _PATIENT = SimConfig(stt_final_ms=500)
 _STAND_INS = {"stt": "sim/stt", "llm": "local/brain", "tts": "sim/tts"}
 
 
+_Cells: TypeAlias = tuple[bool, ...]
+
+
 @dataclass(frozen=True)
 class Table:
     """One stage: a row for each provider that has it, a cell for each ability."""
 
     title: str
     columns: tuple[str, ...]
-    rows: dict[str, tuple[bool, ...]]
+    rows: dict[str, _Cells]
 
 
 async def probe() -> list[Table]:
@@ -70,19 +74,9 @@ async def probe() -> list[Table]:
         TimeoutError: One did not answer.
         APIError: One failed.
     """
-    with TemporaryDirectory() as folder:
-        script = Path(folder) / "script.json"
-        script.write_text(json.dumps(_SCRIPT))
-        async with _gateway(_PATIENT) as url, utils.http_context.open():
-            hearing, thinking, speaking = await asyncio.gather(
-                _all(_hear, url), _all(_think, url), _all(_speak, url)
-            )
-        talking: dict[str, tuple[bool, ...]] = {}
-        for transport in TRANSPORTS:
-            simulated = SimConfig(**{**_FAST.__dict__, "script": script})
-            async with _gateway(simulated) as url, utils.http_context.open():
-                route = RealtimeRoute("gateflow", "voice-agent-fast", transport)
-                talking[f"gateflow, {transport}"] = await _talk(route, url)
+    hearing, thinking, speaking, talking = await asyncio.gather(
+        _all(_hear), _all(_think), _all(_speak), _talk_over_all()
+    )
     return [
         Table("Speech to text", _HEARING, hearing),
         Table("Language model", _THINKING, thinking),
@@ -132,22 +126,27 @@ def _settings(url: str, **routes: str) -> Settings:
     return Settings(**(values | routes))
 
 
-async def _all(use: Callable[[str, str], Any], url: str) -> dict[str, tuple[bool, ...]]:
+async def _all(use: Callable[[str, str], Awaitable[_Cells]]) -> dict[str, _Cells]:
     """Use every provider's engine of one stage; those without one are left out."""
-    rows: dict[str, tuple[bool, ...]] = {}
-    for provider in MODELS:
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                rows[provider] = await use(provider, url)
-        except ConfigError:
-            continue
-    return rows
+    async with _gateway(_PATIENT) as url:
+        rows = await asyncio.gather(*(_one(use, provider, url) for provider in MODELS))
+    return {provider: row for provider, row in zip(MODELS, rows, strict=True) if row is not None}
+
+
+async def _one(
+    use: Callable[[str, str], Awaitable[_Cells]], provider: str, url: str
+) -> _Cells | None:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), utils.http_context.open():
+            return await use(provider, url)
+    except ConfigError:
+        return None
 
 
 # -- ears -----------------------------------------------------------------------------------------
 
 
-async def _hear(provider: str, url: str) -> tuple[bool, ...]:
+async def _hear(provider: str, url: str) -> _Cells:
     detector = inference.VAD(model="silero", min_silence_duration=0.25)
     settings = _settings(url, stt=f"{provider}:{MODELS[provider][0]}")
     ears = build_stt(settings, vad=detector)
@@ -160,6 +159,8 @@ async def _hear(provider: str, url: str) -> tuple[bool, ...]:
         word.start_time is not None for e in finals for word in e.alternatives[0].words or []
     )
     await ears.aclose()
+    if isinstance(ears, openai.STT):
+        await ears._client.close()  # its own aclose leaves it open
     if not finals:
         raise RuntimeError(f"{provider} understood nothing")
     return (at_once, bool(partials), timed, ears.capabilities.keyterms)
@@ -221,7 +222,7 @@ async def lookup_order(email: str) -> str:
     return email
 
 
-async def _think(provider: str, url: str) -> tuple[bool, ...]:
+async def _think(provider: str, url: str) -> _Cells:
     model = build_llm(_settings(url, llm=f"{provider}:{MODELS[provider][1]}"))
     chunks = await _ask(model, "Tell me a joke.")
     words = [chunk for chunk in chunks if chunk.delta and chunk.delta.content]
@@ -241,7 +242,7 @@ async def _ask(model: llm.LLM[Any], question: str) -> list[llm.ChatChunk]:
 # -- voice ----------------------------------------------------------------------------------------
 
 
-async def _speak(provider: str, url: str) -> tuple[bool, ...]:
+async def _speak(provider: str, url: str) -> _Cells:
     voice = build_tts(_settings(url, tts=f"{provider}:{MODELS[provider][2]}"))
     try:
         if not voice.capabilities.streaming:
@@ -252,7 +253,7 @@ async def _speak(provider: str, url: str) -> tuple[bool, ...]:
         await voice.aclose()
 
 
-async def _stream(voice: tts.TTS[Any]) -> tuple[bool, ...]:
+async def _stream(voice: tts.TTS[Any]) -> _Cells:
     frames: list[rtc.AudioFrame] = []
     async with voice.stream() as stream:
         stream.push_text("Your order has shipped. It arrives ")
@@ -275,7 +276,22 @@ def _timed(frames: list[rtc.AudioFrame]) -> bool:
 # -- realtime models ------------------------------------------------------------------------------
 
 
-async def _talk(route: RealtimeRoute, url: str) -> tuple[bool, ...]:
+async def _talk_over_all() -> dict[str, _Cells]:
+    routes = [RealtimeRoute("gateflow", "voice-agent-fast", transport) for transport in TRANSPORTS]
+    rows = await asyncio.gather(*map(_talk_alone, routes))
+    return {f"{r.provider}, {r.transport}": row for r, row in zip(routes, rows, strict=True)}
+
+
+async def _talk_alone(route: RealtimeRoute) -> _Cells:
+    """Over a gateway of its own, whose script nobody else follows."""
+    with TemporaryDirectory() as folder:
+        script = Path(folder) / "script.json"
+        script.write_text(json.dumps(_SCRIPT))
+        async with _gateway(replace(_FAST, script=script)) as url, utils.http_context.open():
+            return await _talk(route, url)
+
+
+async def _talk(route: RealtimeRoute, url: str) -> _Cells:
     settings = _settings(url, realtime=str(route))
     detector = inference.VAD(model="silero")
     model = build_realtime(route, settings, vad=detector)
