@@ -9,6 +9,7 @@ import pytest
 from livekit.agents import function_tool, llm
 from livekit.plugins import aigateway
 from livekit.plugins.gatewaykit import llm as gateway_llm
+from livekit.plugins.gatewaykit.schemas import Schemas, ToolContext
 
 
 async def test_only_an_idle_connection_is_kept_warm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,11 +63,11 @@ async def test_tool_schemas_are_written_once_and_as_the_framework_writes_them(
         return write(tool)
 
     monkeypatch.setattr(llm.utils, "build_legacy_openai_schema", counted)
-    known: gateway_llm._Schemas = {}
+    known: Schemas = {}
     plain = llm.ToolContext([tell_time]).parse_function_tools("openai", strict=False)
     for _ in range(3):
-        context = gateway_llm._ToolContext([tell_time], known=known)
+        context = ToolContext([tell_time], known=known)
         assert context.parse_function_tools("openai", strict=False) == plain
-    both = gateway_llm._ToolContext([tell_time, tell_day], known=known)
+    both = ToolContext([tell_time, tell_day], known=known)
     assert len(both.parse_function_tools("openai", strict=False)) == 2
     assert written == 1 + 1 + 2
