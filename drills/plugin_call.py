@@ -37,7 +37,7 @@ _INTERRUPTED = 0.3
 _EXTRA_SOUND_S = 0.4
 """What a reply that went on over another socket may say twice: a word."""
 _EMAIL = "peter@example.com"
-_CONNECT = APIConnectOptions(max_retry=3, retry_interval=0.3, timeout=1.5)
+_CONNECT = APIConnectOptions(max_retry=3, retry_interval=0.3, timeout=3.0)
 
 
 @dataclass(kw_only=True)
@@ -112,7 +112,7 @@ class PluginCall:
                 model="sim/stt",
                 base_url=self._url,
                 api_key="soak",
-                timeouts=aigateway.STTTimeouts(silence_watchdog_s=1.0, final_s=0.8),
+                timeouts=aigateway.STTTimeouts(silence_watchdog_s=2.0, final_s=1.0),
                 http_session=http,
             )
             mind = aigateway.LLM(model="local/brain", base_url=self._url, api_key="soak")
@@ -120,7 +120,6 @@ class PluginCall:
                 model="sim/tts",
                 base_url=self._url,
                 api_key="soak",
-                timeouts=aigateway.TTSTimeouts(first_audio_s=0.8, inter_chunk_s=0.5),
                 http_session=http,
             )
             for plugin in (ears, mind, voice):

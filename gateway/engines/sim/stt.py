@@ -84,6 +84,7 @@ class SimSttSession:
         self._blocks = 0
         self._clock_s = math.inf
         """Monotonic time of the first sample, by the least delayed block so far."""
+        self._arrived_at_s = 0.0  # monotonic time of the newest block
         self._onset_s: float | None = None  # audio time
         self._sound_end_s = 0.0  # audio time
         self._partial_due_s = 0.0  # audio time
@@ -112,7 +113,7 @@ class SimSttSession:
         for loudness in np.sqrt(np.mean(samples**2, axis=1)):
             self._blocks += 1
             await self._take_block(is_sound=bool(loudness >= SPEECH_RMS))
-        now = asyncio.get_running_loop().time()
+        self._arrived_at_s = now = asyncio.get_running_loop().time()
         self._clock_s = min(self._clock_s, now - self.audio_s)
         self._wake.set()
 
@@ -156,8 +157,9 @@ class SimSttSession:
         final_s = self._config.stt_final_ms / 1000
         if self._silence_s() >= final_s - _UNSEEN_S:
             return self._sound_end_s + final_s
-        # The network may be late with more speech: silence must be heard, not assumed.
-        return self.audio_s + _STALLED_S
+        # The network may be late with more speech, and bring it in a burst: silence must be heard,
+        # not assumed.
+        return self._arrived_at_s - self._clock_s + _STALLED_S
 
     def _now_s(self) -> float:
         """Audio time that is being spoken now, if the sender is in real time."""
