@@ -26,13 +26,14 @@ from agent.providers import build_llm, build_stt, build_tts
 from agent.speech.phrases import PhraseCache
 from agent.tools.store import Store
 from agent.turns import TurnDetector, turn_handling
-
-from .sound_vad import SoundVad
+from tests.sound_vad import SoundVad
 
 _RATE = 16_000
 _FRAME_MS = 20
 _LOUD = 100
 """Samples below this are silence."""
+_VAD_SILENCE_S = 0.15
+"""As the worker's."""
 CONNECT = APIConnectOptions(max_retry=3, retry_interval=0.5, timeout=5.0)
 """As the worker's."""
 
@@ -145,7 +146,7 @@ async def call(
     )
     plugins: list[Any] = [build_llm(settings)]
     options: dict[str, Any] = {"vad": None, "turn_handling": {"turn_detection": None}}
-    detector = SoundVad()
+    detector = SoundVad(silence_s=_VAD_SILENCE_S)
     turns = TurnDetector(settings=settings.turn)
     if voice:
         plugins += [build_stt(settings, vad=detector), build_tts(settings)]

@@ -9,13 +9,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from livekit import rtc
 from livekit.agents import (
     APIStatusError,
     stt,
-    vad,
 )
 from livekit.plugins import aigateway
+
+from tests.sound_vad import SoundVad
 
 from .aigateway_ears import RETRY_3, Ear, T, ear, reset_after, server
 from .aigateway_harness import (
@@ -220,43 +220,10 @@ async def test_batch_recognises_and_rejects_a_bad_key_at_once() -> None:
         await engine.aclose()
 
 
-class LoudnessStream(vad.VADStream):
-    """Speech is what is not silent; reported as late as real detectors do."""
-
-    async def _main_task(self) -> None:
-        speaking = False
-        run = 0.0
-        async for frame in self._input_ch:
-            if not isinstance(frame, rtc.AudioFrame):
-                continue
-            loud = any(frame.data)
-            run = run + frame.duration if loud != speaking else 0.0
-            if run >= (0.1 if loud else 0.3):
-                speaking, run = loud, 0.0
-                kind = vad.VADEventType.START_OF_SPEECH if loud else vad.VADEventType.END_OF_SPEECH
-                self._event_ch.send_nowait(
-                    vad.VADEvent(
-                        type=kind,
-                        samples_index=0,
-                        timestamp=0.0,
-                        speech_duration=0.0,
-                        silence_duration=0.0,
-                    )
-                )
-
-
-class Loudness(vad.VAD):
-    def __init__(self) -> None:
-        super().__init__(capabilities=vad.VADCapabilities(update_interval=0.02))
-
-    def stream(self) -> vad.VADStream:
-        return LoudnessStream(self)
-
-
 async def test_vad_gate_leaves_out_silence_and_no_onset() -> None:
     timeouts = aigateway.STTTimeouts(keepalive_s=0.3)
     pcm = silence(2000) + say(WORDS[:3], pause_ms=4000) + say(WORDS[3:5], pause_ms=1500)
-    async with server() as srv, ear(srv.url, vad=Loudness(), timeouts=timeouts) as it:
+    async with server() as srv, ear(srv.url, vad=SoundVad(), timeouts=timeouts) as it:
         await speak(it.stream, pcm, speed=2)
         heard = await it.finish()
     assert heard.finals == [" ".join(WORDS[:3]), " ".join(WORDS[3:5])]
@@ -273,7 +240,7 @@ async def test_vad_gate_leaves_out_silence_and_no_onset() -> None:
 async def test_vad_gate_survives_a_reset_in_the_middle_of_speech() -> None:
     pcm = silence(1500) + say(WORDS[:6], pause_ms=1500)
     scripts = (partial(reset_after, ms=1200), transcribe)
-    async with server(*scripts) as srv, ear(srv.url, vad=Loudness()) as it:
+    async with server(*scripts) as srv, ear(srv.url, vad=SoundVad()) as it:
         await speak(it.stream, pcm)
         heard = await it.finish()
     assert heard.finals == [" ".join(WORDS[:6])]

@@ -1,4 +1,4 @@
-"""A voice activity detector for tests: whatever is loud enough is speech."""
+"""A voice activity detector for tests: whatever is not silent is speech."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from livekit import rtc
 from livekit.agents import vad
 
 _LOUD = 100
-_SILENCE_S = 0.15
-"""As the worker's."""
 
 
 class SoundVad(vad.VAD):
-    """Hears the tones that stand for words in these tests."""
+    """Hears the sounds that stand for words in these tests.
 
-    def __init__(self) -> None:
+    Args:
+        onset_s: Sound after which speech is reported: real detectors are as late.
+        silence_s: Silence after which its end is.
+    """
+
+    def __init__(self, *, onset_s: float = 0.1, silence_s: float = 0.3) -> None:
         super().__init__(capabilities=vad.VADCapabilities(update_interval=0.02))
+        self.onset_s = onset_s
+        self.silence_s = silence_s
 
     def stream(self) -> vad.VADStream:
         return _SoundStream(self)
@@ -25,20 +30,22 @@ class SoundVad(vad.VAD):
 
 class _SoundStream(vad.VADStream):
     async def _main_task(self) -> None:
-        speech_s = silence_s = 0.0
-        speaking, heard = False, list[rtc.AudioFrame]()
+        assert isinstance(self._vad, SoundVad)
+        speaking = False
+        sound_s = silence_s = speech_s = 0.0
+        heard: list[rtc.AudioFrame] = []
         samples = 0
         async for frame in self._input_ch:
             if not isinstance(frame, rtc.AudioFrame):
-                speech_s, speaking, heard = 0.0, False, []
                 continue
             samples += frame.samples_per_channel
             loud = np.abs(np.frombuffer(frame.data, dtype=np.int16)).max(initial=0) >= _LOUD
+            sound_s = sound_s + frame.duration if loud else 0.0
             silence_s = 0.0 if loud else silence_s + frame.duration
             kind = vad.VADEventType.INFERENCE_DONE
-            if loud and not speaking:
+            if not speaking and sound_s >= self._vad.onset_s:
                 speaking, kind = True, vad.VADEventType.START_OF_SPEECH
-            elif speaking and silence_s >= _SILENCE_S:
+            elif speaking and silence_s >= self._vad.silence_s:
                 speaking, kind = False, vad.VADEventType.END_OF_SPEECH
             heard = [*heard, frame] if speaking else [frame]
             speech_s = speech_s + frame.duration if speaking else 0.0
