@@ -10,6 +10,7 @@ from typing import Any
 
 from livekit.agents import (
     AgentSession,
+    AgentStateChangedEvent,
     ErrorEvent,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
@@ -29,6 +30,9 @@ _SAID_AGAIN_AFTER_S = 5.0
 
 _LEAST_SPEECH_S = 0.4
 """Sound shorter than this is taken for a cough."""
+
+_ANSWERS = ("thinking", "speaking")
+"""States of an agent that the caller need not wonder about."""
 
 _GIVE_UP_TIMEOUT_S = 15.0
 
@@ -70,12 +74,14 @@ class HearingGuard:
         self._session.on("error", self._on_error)
         self._session.on("user_input_transcribed", self._on_transcript)
         self._session.on("user_state_changed", self._on_user_state)
+        self._session.on("agent_state_changed", self._on_agent_state)
 
     async def aclose(self) -> None:
         """Stop watching."""
         self._session.off("error", self._on_error)
         self._session.off("user_input_transcribed", self._on_transcript)
         self._session.off("user_state_changed", self._on_user_state)
+        self._session.off("agent_state_changed", self._on_agent_state)
         self._stop_waiting()
         if self._goodbye:
             await asyncio.wait([self._goodbye], timeout=_GIVE_UP_TIMEOUT_S)
@@ -118,6 +124,12 @@ class HearingGuard:
             self._unheard = self._unheard or (spoke and self._heard_at < since)
             self._wait_for_words()
 
+    def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
+        """An agent that answers has understood, as a realtime model does without a transcript."""
+        if event.new_state in _ANSWERS:
+            self._unheard = False
+            self._stop_waiting()
+
     def _wait_for_words(self) -> None:
         """Ask again unless words come in time, where the caller has spoken and waits."""
         waits = self._unheard and self._speaking_since is None and not self._asked
@@ -128,9 +140,8 @@ class HearingGuard:
 
     def _words_are_late(self) -> None:
         self._patience = None
-        if self._session.agent_state not in ("speaking", "thinking"):
-            self._asked = True
-            self._ask_again()
+        self._asked = True
+        self._ask_again()
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from livekit.agents import (
+    AgentStateChangedEvent,
     APIConnectionError,
     ErrorEvent,
     UserInputTranscribedEvent,
@@ -14,7 +15,7 @@ from livekit.agents import (
     llm,
     stt,
 )
-from livekit.agents.voice.events import UserState
+from livekit.agents.voice.events import AgentState, UserState
 
 from agent.config import GuardSettings
 from agent.guard.hearing import HearingGuard
@@ -33,9 +34,8 @@ class Speech:
 class Session:
     """What the guard uses of a session; notes what was said."""
 
-    agent_state = "listening"
-
     def __init__(self) -> None:
+        self.agent_state: AgentState = "listening"
         self.handlers: dict[str, Callable[[Any], None]] = {}
         self.said: list[str] = []
         self.closed = asyncio.Event()
@@ -62,6 +62,11 @@ class Session:
     def hear(self, *, is_final: bool = True) -> None:
         heard = UserInputTranscribedEvent(transcript="x", is_final=is_final)
         self.handlers["user_input_transcribed"](heard)
+
+    def agent_is(self, state: AgentState) -> None:
+        was, self.agent_state = self.agent_state, state
+        event = AgentStateChangedEvent(old_state=was, new_state=state)
+        self.handlers["agent_state_changed"](event)
 
     def user_is(self, state: UserState, *, was: UserState) -> None:
         event = UserStateChangedEvent(old_state=was, new_state=state)
@@ -183,12 +188,12 @@ def cough(session: Session) -> float:
 
 
 def reply(session: Session) -> float:
-    session.agent_state = "speaking"
+    session.agent_is("speaking")
     return 0.1
 
 
 def finish(session: Session) -> float:
-    session.agent_state = "listening"
+    session.agent_is("listening")
     return 0.1
 
 
@@ -205,3 +210,7 @@ def answer_late(session: Session) -> float:
 
 def test_words_that_come_in_time_are_not_asked_for(tmp_path: Path) -> None:
     assert told(tmp_path, begin, answer_late, hear, finish, lambda _: 9.0) == []
+
+
+def test_an_answer_without_a_transcript_is_an_answer(tmp_path: Path) -> None:
+    assert told(tmp_path, begin, answer_late, reply, finish, lambda _: 9.0) == []
