@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from livekit.agents import (
+    AgentStateChangedEvent,
     ConversationItemAddedEvent,
     ErrorEvent,
     UserInputTranscribedEvent,
@@ -58,6 +59,9 @@ class RealtimeGuard(HearingGuard):
         if event.new_state == "speaking":
             self._owed = True
             self._stop_waiting()
+
+    def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
+        """That the agent thinks or speaks is no reply: its item is."""
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         """There were words: a model that says nothing of its own trouble has to answer them."""

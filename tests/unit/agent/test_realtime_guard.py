@@ -27,8 +27,6 @@ SETTINGS = GuardSettings()
 
 
 class TalkingSession(Session):
-    agent_state = "listening"
-
     def user_speaks(self) -> None:
         event = UserStateChangedEvent(old_state="listening", new_state="speaking")
         self.handlers["user_state_changed"](event)
@@ -74,7 +72,7 @@ async def test_a_reply_that_breaks_off_is_told_as_such(
     session: TalkingSession, guard: RealtimeGuard
 ) -> None:
     session.user_speaks()
-    session.agent_state = "speaking"
+    session.agent_is("speaking")
     session.break_down(recoverable=True)
     assert session.said == [SETTINGS.broke_off]
     await guard.aclose()
