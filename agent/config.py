@@ -69,10 +69,11 @@ class TurnSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AGENT_TURN_", env_file=".env", extra="ignore")
 
-    finished_s: float = Field(0.2, ge=0, le=5)
+    finished_s: float = Field(0.15, ge=0, le=5)
     """Silence after words that are a whole question or answer before the turn is over."""
-    likely_s: float = Field(0.35, ge=0, le=5)
-    """Silence after words that may be all, when the turn model agrees."""
+    likely_s: float = Field(0.15, ge=0, le=5)
+    """Silence after words that may be all, when the turn model agrees. With all but the fastest
+    providers the reply is not there by then, and the turn stays open for nothing: `free_wait_s`."""
     unsure_s: float = Field(0.6, ge=0, le=5)
     """Silence after words that may be all, when the turn model does not."""
     dictation_s: float = Field(1.2, ge=0, le=5)
@@ -87,7 +88,7 @@ class TurnSettings(BaseSettings):
     takes the framework some 30 ms, which would otherwise be heard."""
     turn_model: bool = True
     """Whether LiveKit's local turn model (v1-mini) is asked when the words leave it open."""
-    settle_finished_s: float = Field(0.1, ge=0.02, le=2)
+    settle_finished_s: float = Field(0.14, ge=0.02, le=2)
     """Silence after which a partial whose words are a whole question is answered ahead."""
     settle_silence_s: float = Field(0.16, ge=0.02, le=2)
     """The same for words that may go on; stops inside words are silences of up to 0.15."""

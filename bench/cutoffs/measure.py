@@ -22,6 +22,8 @@ FACTORS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5)
 TIMER = "VAD and a timer"
 FRAMEWORK = "livekit-agents, v1-mini"
 OURS = "parley"
+OURS_TELCO = "parley on a phone line"
+"""A faster reply leaves less time that is free to wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,8 @@ def measure(
         policy_of_ours = Ours(model, scaled(settings, factor))
         setting = f"delays × {factor:g}"
         points.append(_point(policy_of_ours, OURS, setting, silences, is_default=factor == 1.0))
+    on_a_phone = Ours(model, settings, PROFILES["telco"])
+    points.append(_point(on_a_phone, OURS_TELCO, "stages of telco", silences, is_default=False))
     return points
 
 

@@ -11,7 +11,7 @@ from agent.commit import Evidence, commit_delay
 from agent.config import TurnSettings
 from agent.words import Outlook, outlook
 from bench.cutoffs.hearing import Silence
-from bench.profiles import PROFILES
+from bench.profiles import PROFILES, Profile
 
 LIKELY = 0.36
 """The turn model's own threshold for English: `livekit.agents.inference.eot.languages`."""
@@ -22,11 +22,8 @@ STOCK_ASKED_S = 0.2
 STOCK_MIN_DELAY_S, STOCK_MAX_DELAY_S = 0.3, 2.5
 """The framework's endpointing with its turn detector: `livekit.agents.voice.turn`."""
 
-_STAGES = PROFILES["budget"]
-FINAL_S = _STAGES.stt_final / 1000
+FINAL_S = PROFILES["budget"].stt_final / 1000
 """No turn ends before its final transcript."""
-REPLY_BEGINS_S = FINAL_S + _STAGES.llm_first_token / 1000
-"""When the model's first words are there if it was asked at the final."""
 
 
 class Policy(Protocol):
@@ -81,28 +78,32 @@ class Ours:
     Attributes:
         model: The turn model.
         settings: Its delays.
+        stages: How fast the recogniser and the model are.
     """
 
     model: EOT
     settings: TurnSettings
+    stages: Profile = PROFILES["budget"]
 
     def wait_s(self, silence: Silence) -> float:
         """See `Policy`."""
         noticed = silence.noticed_s(self.settings.vad_min_silence_s)
+        final_s = self.stages.stt_final / 1000
+        reply_s = final_s + self.stages.llm_first_token / 1000 - self.settings.head_start_s
         probability = None
         if self.settings.turn_model and outlook(silence.case.said) is Outlook.OPEN:
             # It is asked when the pause is reported, or at the final if that comes later.
-            asked_at = max(noticed, FINAL_S) - silence.late_s
+            asked_at = max(noticed, final_s) - silence.late_s
             probability = silence.end_of_turn(self.model, asked_at)
         evidence = Evidence(
             text=silence.case.said,
             end_of_turn=probability,
             likely=LIKELY,
             speculating=self.settings.speculations > 0,
-            reply_after_s=REPLY_BEGINS_S - self.settings.head_start_s - silence.late_s,
+            reply_after_s=max(0.0, reply_s - silence.late_s),
         )
         waited = silence.late_s + commit_delay(evidence, self.settings)
-        return max(noticed, waited, FINAL_S)
+        return max(noticed, waited, final_s)
 
 
 def scaled(settings: TurnSettings, factor: float) -> TurnSettings:
