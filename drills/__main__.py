@@ -50,7 +50,7 @@ def drills(
         sys.exit(f"There is no case {', '.join(sorted(unknown))}; see drills/cases.py.")
     if names and write:
         sys.exit("--write needs all cases: leave out --only.")
-    wanted = [drill for drill in DRILLS if not names or drill.id in names]
+    wanted = profile.drills(drill for drill in DRILLS if not names or drill.id in names)
     results, missed = _run(_hold_all(wanted, profile))
     if write and not missed:
         page = _DOCS / profile.page

@@ -55,6 +55,7 @@ class Drill:
         dead_air_ms: The longest silence while the caller waits may be no longer.
         bookings: Flights that may have been booked in the end.
         muted_s: Silence of the caller before it speaks.
+        reason: Why the bar of this row is another one than that of the same case elsewhere.
         barge_in: Whether the caller interrupts the reply with another request.
     """
 
@@ -65,6 +66,7 @@ class Drill:
     dead_air_ms: int = _HEALED_MS
     bookings: int = 1
     muted_s: float = 0.0
+    reason: str = ""
     barge_in: bool = False
 
 

@@ -28,7 +28,7 @@ fault.
   `parley_guard_actions_total`.
 
 Not in the table: F04 (outage longer than the replay ring) and F30 (wall clock jumps) are tests at
-plugin level; F16 (bad base64) cannot occur on this wire.
+plugin level; F16 (bad base64) cannot occur on this wire{missing}.
 
 | case | fault | the caller heard | dead air / bar, ms | later, ms | lost | more requests \
 | booked | counted |
@@ -41,6 +41,7 @@ def table(results: list[Drilled], profile: Profile) -> str:
     head = _HEAD.format(
         profile="" if profile is Profile.AIGATEWAY else f" PROFILE={profile}",
         plugins=profile,
+        missing=profile.missing,
         machine=f"{platform.machine()}, Python {platform.python_version()}",
         framework=version("livekit-agents"),
     )
@@ -52,7 +53,7 @@ def _row(result: Drilled, undisturbed: Drilled) -> str:
     answered = drill.outcome == "answer" and not drill.barge_in
     cells = [
         drill.id,
-        drill.fault,
+        f"{drill.fault} ({drill.reason})" if drill.reason else drill.fault,
         result.heard.replace("|", " ").strip() + (" (hangs up)" if result.hung_up else ""),
         f"{result.dead_air_ms:.0f} / {drill.dead_air_ms}",
         f"{max(0.0, result.done_ms - undisturbed.done_ms):.0f}" if answered else "–",
