@@ -29,7 +29,7 @@ def test_transcripts_as_documented() -> None:
         ({"type": "transcription.partial", "text": "a"}, realtime.Heard("a", is_final=False)),
         ({"type": "transcription.final", "text": "a"}, realtime.Heard("a", is_final=True)),
         ({"type": "llm.token", "token": " b"}, realtime.Text(" b")),
-        ({"type": "transcript", "text": "One."}, realtime.Text("One. ")),
+        ({"type": "transcript", "text": "One."}, realtime.Text("One.", is_sentence=True)),
         ({"type": "audio.chunk", "data": "AAE="}, realtime.Audio(b"\0\1")),
         ({"type": "audio", "data": "AAE="}, realtime.Audio(b"\0\1")),
         ({"type": "llm.done"}, realtime.TextDone()),

@@ -9,6 +9,7 @@ from livekit import rtc
 from livekit.agents import llm, utils
 
 from ._codec.audio import BYTES_PER_SAMPLE, WholeSamples
+from ._codec.realtime import Text
 
 _Modality = Literal["text", "audio"]
 
@@ -31,6 +32,7 @@ class Generation:
         self._functions.close()  # the wire form has no tools
         self._user_initiated = user_initiated
         self._played_until = 0.0
+        self._said = False
         self.id = utils.shortuuid("message_")
         self.ended = False
         """Whether nothing can be added any more."""
@@ -60,10 +62,13 @@ class Generation:
         """Loop time at which all audio so far will have been played, if it began at once."""
         return self._played_until
 
-    def add_text(self, text: str) -> None:
+    def add_text(self, text: Text) -> None:
         """Some more of what is said."""
         if not self.ended:
-            self._text.send_nowait(text)
+            self._text.send_nowait(
+                f" {text.text}" if text.is_sentence and self._said else text.text
+            )
+            self._said = True
 
     def add_audio(self, data: bytes) -> float:
         """Some more audio; returns its length in seconds."""

@@ -220,9 +220,9 @@ class _Turn:
                     self._heard_final = message.is_final
                     if message.text.strip():
                         self._session._tell_heard(message, self._item_id)
-            case Text(text):
+            case Text():
                 answer.patience.on_piece()
-                self._reply().add_text(text)
+                self._reply().add_text(message)
             case Audio(data):
                 answer.patience.on_audio(self._reply().add_audio(data))
             case TextDone():

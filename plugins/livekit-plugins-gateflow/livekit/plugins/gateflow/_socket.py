@@ -258,8 +258,8 @@ class SocketSession(RealtimeSession):
                 self._deaf = False
             case Heard():
                 self._tell_heard(message)
-            case Text(text) if not self._deaf:
-                self._reply().add_text(text)
+            case Text() if not self._deaf:
+                self._reply().add_text(message)
             case Audio(audio) if not self._deaf:
                 self._reply().add_audio(audio)
             case TextDone() if self._generation is not None:

@@ -31,6 +31,8 @@ class Text:
     """Some more of what the assistant says."""
 
     text: str
+    is_sentence: bool = False
+    """Whether it stands for itself: nobody says with what between it and the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,7 @@ def decode(obj: dict[str, object]) -> RealtimeMessage:
         case "llm.token":
             return Text(required_str(obj, "token"))
         case "transcript":
-            # a sentence each, and nobody says with what between them
-            return Text(required_str(obj, "text").strip() + " ")
+            return Text(required_str(obj, "text").strip(), is_sentence=True)
         case "audio.chunk" | "audio":
             return Audio(decode_audio(obj, "data"))
         case "llm.done":
