@@ -71,7 +71,7 @@ class TurnSettings(BaseSettings):
 
     finished_s: float = Field(0.15, ge=0, le=5)
     """Silence after words that are a whole question or answer before the turn is over."""
-    likely_s: float = Field(0.15, ge=0, le=5)
+    likely_s: float = Field(0.18, ge=0, le=5)
     """Silence after words that may be all, when the turn model agrees. With all but the fastest
     providers the reply is not there by then, and the turn stays open for nothing: `free_wait_s`."""
     unsure_s: float = Field(0.6, ge=0, le=5)
