@@ -188,9 +188,15 @@ class Waterfall:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._ended = None
+            self._refresh_transport()
         elif event.old_state == "speaking":
             age_s = max(0.0, self._wall() - event.created_at)
             self._ended = self._clock() - age_s - VAD_LATE_S
+
+    def _refresh_transport(self) -> None:
+        """Read the statistics while the caller speaks: it takes time that nobody waits for then."""
+        if self._transport and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.create_task(self._transport.refresh(), name="rtc stats")
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         self._heard = self._clock()
@@ -216,8 +222,6 @@ class Waterfall:
         marks.heard = marks.heard or self._heard
         self._turn = turn
         self._ended = self._heard = None
-        if self._transport and (self._refreshing is None or self._refreshing.done()):
-            self._refreshing = asyncio.create_task(self._transport.refresh(), name="rtc stats")
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         self._listening = event.new_state == "listening"
