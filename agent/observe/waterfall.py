@@ -188,7 +188,8 @@ class Waterfall:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._ended = None
-            self._refresh_transport()
+            if self._listening:  # an interruption is in a hurry, too
+                self._refresh_transport()
         elif event.old_state == "speaking":
             age_s = max(0.0, self._wall() - event.created_at)
             self._ended = self._clock() - age_s - VAD_LATE_S
