@@ -26,6 +26,8 @@ from caller.voice import Voice
 
 INJECTED_MS = 137
 STAGES = ("stt", "llm", "tts")
+ROUNDS = 2
+"""Times that each line is said for each stage."""
 TOLERANCE_MS = 10.0
 CONTESTANT = "parley-no-openers"
 """With openers the voice's delay is not heard."""
@@ -64,7 +66,7 @@ async def measure(folder: Path, say: Callable[[str], None]) -> list[Shift]:
         CallerError: The caller cannot speak, or some turn was not answered.
     """
     voice = Voice()
-    steps = [step for step in CALL if step.kind == "plain"]
+    steps = [step for step in CALL if step.kind == "plain"] * ROUNDS
     profile = PROFILES["budget"]
     lines = await render(folder, voice, steps, longest_gap_s=profile.longest_gap_s)
     [ours] = [c for c in contestants(folder) if c.name == CONTESTANT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -181,6 +182,34 @@ def test_an_interrupted_reply_is_told_as_such() -> None:
     session.said("assistant", "m1-reply", interrupted=True)
     [record] = session.records
     assert record.interrupted
+
+
+class CountingTransport:
+    """Counts how often WebRTC's statistics are read."""
+
+    now = Transport()
+    read = 0
+
+    async def refresh(self) -> None:
+        self.read += 1
+
+
+async def test_statistics_are_read_while_the_caller_speaks_and_never_in_a_barge_in() -> None:
+    session = Session()
+    session.waterfall._transport = transport = CountingTransport()  # type: ignore[assignment]
+
+    async def caller_speaks() -> int:
+        event = UserStateChangedEvent(old_state="listening", new_state="speaking")
+        session.handlers["user_state_changed"](event)
+        await asyncio.sleep(0)
+        return transport.read
+
+    assert await caller_speaks() == 1
+    session.became("speaking")
+    assert await caller_speaks() == 1
+    session.became("listening", before="speaking")
+    assert await caller_speaks() == 2
+    await session.waterfall.aclose()
 
 
 def test_what_was_typed_is_no_turn_of_the_ear() -> None:
