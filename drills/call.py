@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from livekit.agents.utils import shortuuid
 
@@ -21,7 +22,7 @@ TRIES = 2
 """A call in real time on a busy machine may miss a bar by chance; the second try has to hold it."""
 SAID = (*(line.text for line in LINES), BARGE_IN.text)
 """What the caller says, to be rendered before it calls."""
-_QUIET_S = 1.5
+_QUIET_S = 1.0
 """Silence, with an agent that says it is listening, after which a reply is over."""
 _LONGEST_S = 25.0
 """How long a reply is waited for."""
@@ -42,12 +43,14 @@ class Range:
         voice: The caller's.
         ears: The caller's.
         say: Told the progress.
+        began_at: Monotonic seconds that the progress is counted from.
     """
 
     at: Observed
     voice: Voice
     ears: Ears
     say: _Say
+    began_at: float = field(default_factory=time.monotonic)
 
     async def hold_all(self, drills: Sequence[Drill]) -> list[Drilled]:
         """Hold the undisturbed question and these drills in as few calls as will do."""
@@ -106,7 +109,9 @@ class Range:
 
     def _tell(self, result: Drilled) -> None:
         verdict = "; ".join(result.problems()) or "ok"
-        self.say(f"{result.drill.id:5}{result.dead_air_ms:6.0f} ms  {verdict}")
+        self.say(
+            f"{time.monotonic() - self.began_at:4.0f} s  {result.drill.id:5}{result.dead_air_ms:6.0f} ms  {verdict}"
+        )
         self.say(f"{'':16}heard: {result.heard}")
         self.say(f"{'':16}counted: {result.faults | result.actions}")
 

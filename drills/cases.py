@@ -123,7 +123,7 @@ DRILLS: tuple[Drill, ...] = (
         dead_air_ms=_LONGEST_MS,
         bookings=0,
     ),
-    _case("F07", "caller muted for 12 s, then speaks", muted_s=12.0),
+    _case("F07", "caller muted for 11 s, then speaks", muted_s=11.0),
     _case(
         "F08",
         "200 ms more latency with 100 ms of jitter, bytes one by one",

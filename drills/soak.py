@@ -55,7 +55,7 @@ class Tally:
         told_twice: Replies with more sound than their text has.
         asked_again: Times that a caller had to ask again.
         faults: Faults that the plugins met.
-        rss_kib: Memory of this process after each call.
+        rss_kib: Memory of this process after so many calls.
         failures: Why calls were not held to their end.
         left: Tasks and descriptors that the calls left behind.
     """
@@ -67,17 +67,17 @@ class Tally:
     told_twice: int = 0
     asked_again: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    rss_kib: list[float] = field(default_factory=list)
+    rss_kib: dict[int, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
     @property
     def rss_slope_kib(self) -> float:
         """Growth of memory after the warm-up, in KiB a call."""
-        settled = self.rss_kib[int(len(self.rss_kib) * WARM_UP) :]
+        settled = {n: rss for n, rss in self.rss_kib.items() if n >= self.calls * WARM_UP}
         if len(settled) < 2:
             return 0.0
-        return statistics.linear_regression(range(len(settled)), settled).slope
+        return statistics.linear_regression(list(settled), list(settled.values())).slope
 
     def problems(self) -> list[str]:
         """What should not be, memory apart."""
@@ -91,7 +91,7 @@ class Tally:
         return found
 
     def __str__(self) -> str:
-        rss_mib = self.rss_kib[-1] / 1024 if self.rss_kib else 0.0
+        rss_mib = max(self.rss_kib.values(), default=0.0) / 1024
         return (
             f"{self.calls} calls, {self.orders} orders, {self.lost} lost, "
             f"{self.asked_again} asked again, {self.faults.total()} faults met, {rss_mib:.0f} MiB"
@@ -178,9 +178,9 @@ class Soak:
                 tally.failures.append(outcome.error)
             if outcome.error or outcome.lost or outcome.told_twice:
                 self._say(f"call {number}: {outcome} of {json.dumps(faults)}")
-            gc.collect()
-            tally.rss_kib.append(self._process.memory_info().rss / 1024)
             if tally.calls % _PROGRESS == 0:
+                gc.collect()
+                tally.rss_kib[tally.calls] = self._process.memory_info().rss / 1024
                 self._say(f"{time.monotonic() - self._began_at:5.0f} s  {tally}")
 
     async def _look_for_leaks(self, tasks: set[asyncio.Task[object]], descriptors: int) -> None:
