@@ -109,9 +109,9 @@ class Range:
 
     def _tell(self, result: Drilled) -> None:
         verdict = "; ".join(result.problems()) or "ok"
-        self.say(
-            f"{time.monotonic() - self.began_at:4.0f} s  {result.drill.id:5}{result.dead_air_ms:6.0f} ms  {verdict}"
-        )
+        elapsed_s = time.monotonic() - self.began_at
+        name, silence_ms = result.drill.id, result.dead_air_ms
+        self.say(f"{elapsed_s:4.0f} s  {name:5}{silence_ms:6.0f} ms  {verdict}")
         self.say(f"{'':16}heard: {result.heard}")
         self.say(f"{'':16}counted: {result.faults | result.actions}")
 
