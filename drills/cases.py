@@ -18,21 +18,20 @@ class Line:
 
     Attributes:
         text: Its words.
-        answer: Words of the right answer, as the caller's own recogniser writes them.
+        answer: A word of the right answer, as the caller's own recogniser writes it. The day is
+            none: on the day before, it is called tomorrow.
     """
 
     text: str
-    answer: tuple[str, ...]
+    answer: str
 
 
 LINES = (
-    Line(text="Book me a flight to Lisbon on Friday.", answer=("lisbon", "friday")),
-    Line(text="Book me a flight to Paris on Sunday.", answer=("paris", "sunday")),
+    Line(text="Book me a flight to Lisbon on Friday.", answer="lisbon"),
+    Line(text="Book me a flight to Boston on Monday.", answer="boston"),
 )
 """Asked in turn: to ask again for what was booked and not told is no second booking."""
-BARGE_IN = Line(
-    text="Thank you. Book me a flight to Boston on Monday.", answer=("boston", "monday")
-)
+BARGE_IN = Line(text="Thank you. Book me a flight to London on Tuesday.", answer="london")
 
 _HEALED_MS = 4_000
 """Dead air before and inside a reply that a healed fault may cause: a reconnect, or a missing

@@ -56,7 +56,7 @@ class Drilled:
         if self.error:
             return [self.error]
         drill, words = self.drill, self.heard.lower()
-        answered = all(word in words for word in self.line.answer)
+        answered = self.line.answer in words
         checks = {
             "the fault never happened": bool(drill.script) and not self.fired,
             "the answer was not heard": drill.outcome == "answer" and not answered,

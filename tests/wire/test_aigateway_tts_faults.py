@@ -54,6 +54,18 @@ async def test_F17_no_first_audio_is_retried_within_the_deadline() -> None:
         assert it.faults == {"stalled": 1}
 
 
+async def test_F17_a_slow_voice_gets_more_time_when_it_is_asked_again() -> None:
+    async def slowly(conn: Connection) -> None:
+        await asyncio.sleep(0.5)
+        await synthesize(conn)
+
+    timeouts = aigateway.TTSTimeouts(first_audio_s=0.3)
+    async with voice_of(slowly, timeouts=timeouts) as it:
+        events = await it.say("Hello there.", conn_options=RETRY_3)
+        assert letters_in(pcm_of(events)) == "Hellothere"
+        assert it.faults == {"stalled": 1}
+
+
 async def stall_after(conn: Connection, *, ms: float) -> None:
     await synthesize(conn, stop_after_ms=ms)
     await hold(conn)

@@ -10,7 +10,9 @@ another.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
+from dataclasses import dataclass
 
 from livekit.agents import APIError
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
@@ -38,6 +40,26 @@ from ._stats import TTSStats
 _POLL_S = 0.02
 """How often a silent connection is judged; the end of a reply is late by at most this."""
 _NORMAL_CLOSES = (1000, 1001)
+_SLOW_VOICE = 2.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long a voice is waited for.
+
+    One that is only slow is made slower by asking it anew: after a silence it gets twice the time,
+    until it has spoken.
+    """
+
+    factor: float = 1.0
+
+    def note_silence(self) -> None:
+        """Nothing came in time."""
+        self.factor = _SLOW_VOICE
+
+    def note_sound(self) -> None:
+        """It speaks."""
+        self.factor = 1.0
 
 
 class Reply:
@@ -48,6 +70,7 @@ class Reply:
         options: How to say it.
         pool: Where sockets come from.
         pace: The voice's pace; learns from this reply.
+        patience: How long the voice is waited for; learns from this reply.
         stats: Counters of the ``TTS``.
         faults: Notes the faults that it meets.
         events: Callbacks.
@@ -61,6 +84,7 @@ class Reply:
         options: TTSOptions,
         pool: SparePool,
         pace: SpeakingPace,
+        patience: Patience,
         stats: TTSStats,
         faults: FaultLog,
         events: ReplyEvents,
@@ -70,6 +94,7 @@ class Reply:
         self._options = options
         self._pool = pool
         self._pace = pace
+        self._patience = patience
         self._stats = stats
         self._faults = faults
         self._events = events
@@ -105,8 +130,9 @@ class Reply:
 
     def _new_progress(self) -> Progress:
         timeouts = self._options.timeouts
+        first_audio_s = timeouts.first_audio_s * self._patience.factor
         return Progress(
-            timeouts=timeouts,
+            timeouts=dataclasses.replace(timeouts, first_audio_s=first_audio_s),
             ms_per_letter=self._pace.ms_per_letter,
             pace_known=self._pace.known,
             bytes_per_s=float(self._options.sample_rate * BYTES_PER_SAMPLE),
@@ -144,6 +170,8 @@ class Reply:
                 raise NoAudioError()
         except APIError as exc:
             self._faults.note_error(exc)
+            if isinstance(exc, StalledError) and progress.audio_s == 0.0:
+                self._patience.note_silence()
             raise
         finally:
             # whether it was cut short, cancelled or complete: nothing that may still arrive on this
@@ -205,6 +233,7 @@ class Reply:
         whole = len(data) - len(data) % BYTES_PER_SAMPLE
         if whole:
             progress.on_audio(whole, time.monotonic())
+            self._patience.note_sound()
             self._spoken = True
             self._events.on_audio(data[:whole])
         return data[whole:]

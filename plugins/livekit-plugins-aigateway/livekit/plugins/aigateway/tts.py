@@ -17,7 +17,7 @@ from livekit.plugins.gatewaykit.websocket import Socket
 
 from ._limits import TTSTimeouts
 from ._options import ACCOUNT, TTSOptions
-from ._reply import Reply
+from ._reply import Patience, Reply
 from ._stats import TTSStats
 from .models import EndOfInput, TTSModels, TTSVoices
 
@@ -80,6 +80,7 @@ class TTS(tts.TTS):
             limits=limits,
         )
         self.stats = TTSStats()
+        self._patience = Patience()
         self._pool = SparePool(
             name="aigateway.tts",
             connect=self._connect,
@@ -126,6 +127,7 @@ class TTS(tts.TTS):
             options=self._opts,
             pool=self._pool,
             pace=self._pace,
+            patience=self._patience,
             stats=self.stats,
             faults=self.faults,
             events=events,
