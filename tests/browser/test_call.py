@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from livekit import api
-from playwright.async_api import ViewportSize, expect
+from playwright.async_api import expect
 
 from agent.web.server import WebServer
 from demo.stack import Stack
 from tests.browser.conftest import Arrive
-from tests.browser.visitor import PATIENCE_MS, Visitor
+from tests.browser.visitor import DESKTOP, PATIENCE_MS, PHONE, Visitor
 
 ORDER = "Where is my order? My email is peter at example dot com."
 SAME_MS = 20.0
-DESKTOP = ViewportSize(width=1440, height=900)
-PHONE = ViewportSize(width=390, height=844)
-SCREENSHOTS = os.environ.get("PARLEY_SCREENSHOTS")
-"""Folder for new pictures of the documentation; not set: none are taken."""
 TURNS = """() => [...document.querySelectorAll('.turn')].map(turn => ({
     total: +turn.dataset.total,
     shown: turn.querySelector('strong').textContent,
@@ -41,7 +35,7 @@ async def test_a_call_from_the_greeting_to_the_hang_up(
     await types_while_muted(visitor)
     await finds_every_turn_measured(visitor)
     await visitor.finds_no_fault()
-    await picture(visitor, "desktop")
+    await visitor.pictured("desktop")
     await saves_the_transcript(visitor)
 
     room = await visitor.page.evaluate("parley.call.room.name")
@@ -126,17 +120,12 @@ async def test_the_agent_hangs_up_on_a_phone_with_its_own_microphone(arrive: Arr
     await visitor.hears_agent()
     await expect(visitor.page.get_by_label("Microphone", exact=True)).to_contain_text("Fake")
     await visitor.finds_no_fault()
-    await picture(visitor, "phone")
     await visitor.sees("caller", "goodbye")
+    await visitor.pictured("phone")
     await visitor.sees("agent", "goodbye")
     await visitor.is_told_now("agent-ended")
     await expect(visitor.state).to_have_text("The call is over")
     await visitor.finds_no_fault()
-
-
-async def picture(visitor: Visitor, name: str) -> None:
-    if SCREENSHOTS:
-        await visitor.page.screenshot(path=Path(SCREENSHOTS) / f"page-{name}.png")
 
 
 async def rooms(stack: Stack, name: str) -> int:

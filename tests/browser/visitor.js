@@ -13,7 +13,9 @@
   window.holdSound = () => {
     HTMLMediaElement.prototype.play = () => Promise.reject(new DOMException("held", "NotAllowedError"));
   };
-  window.releaseSound = () => (HTMLMediaElement.prototype.play = play);
+  window.releaseSound = () => {
+    HTMLMediaElement.prototype.play = play;
+  };
 
   window.fakeMicrophone = () => {
     const context = new AudioContext({ sampleRate: 48000 });

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 import wave
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Error as BrowserError
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from agent.web.server import PAGE
 from caller.activity import Samples
@@ -20,6 +22,9 @@ PATIENCE_MS = 60_000
 """For anything that happens at last on a machine with two busy cores."""
 AUDIBLE = 0.3
 """Level of the agent's that only a voice reaches; 0.3 is about -35 dB."""
+DESKTOP = ViewportSize(width=1440, height=900)
+TABLET = ViewportSize(width=820, height=1180)
+PHONE = ViewportSize(width=390, height=844)
 AXE = PAGE.parent / "node_modules" / "axe-core" / "axe.min.js"
 VIOLATIONS = """async () => (await axe.run(document)).violations.map(
     v => `${v.id}: ${v.nodes.map(n => n.html.slice(0, 200)).join(' | ')}`)"""
@@ -119,18 +124,25 @@ class Visitor:
         await self.page.wait_for_function(script, arg=argument, timeout=PATIENCE_MS)
 
     async def asks_and_is_answered(self) -> None:
-        """One whole turn: the call works."""
-        await self.page.evaluate("() => window.before = document.querySelectorAll('.line').length")
+        """One whole turn, once there is an agent: the call works."""
+        await self.until("() => window.parley.call.agent")
+        before = await self.page.locator(".line").count()
         await self.say("What is on my calendar tomorrow?")
         await self.until(
-            "() => [...document.querySelectorAll('.line')].slice(window.before)"
-            ".some(line => line.matches('.agent.final') && line.innerText.length > 20)"
+            "(before) => [...document.querySelectorAll('.line')].slice(before)"
+            ".some(line => line.matches('.agent.final') && line.innerText.includes('dentist'))",
+            before,
         )
 
     async def causes_shown(self) -> list[str]:
         """Causes of all notices since the page was loaded."""
         causes: list[str] = await self.page.evaluate("() => window.shown.notices")
         return causes
+
+    async def pictured(self, name: str) -> None:
+        """Take a picture for the documentation, if there is a folder for it."""
+        if folder := os.environ.get("PARLEY_SCREENSHOTS"):
+            await self.page.screenshot(path=Path(folder) / f"page-{name}.png")
 
     async def finds_no_fault(self) -> None:
         """Look at the page with axe, and for what sticks out sideways."""

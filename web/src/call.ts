@@ -268,12 +268,13 @@ export class Call {
   private reconnected(): void {
     this.events.settled("signal-lost", "media-lost", "offline");
     this.events.tracks();
-    if (this.agent) this.showAgent();
-    else if (this.phase !== "waiting") this.agentWent();
-    else this.waitForAgent();
+    if (this.agent) return this.showAgent();
+    this.enter("waiting"); // in a room made anew, to which an agent is only called
+    this.waitForAgent();
   }
 
   private disconnected(reason?: DisconnectReason): void {
+    if (this.phase === "connecting") return; // `start` tells why
     const quiet = this.leaving;
     this.leaving = true;
     this.end();

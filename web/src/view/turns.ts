@@ -46,7 +46,7 @@ export class Turns {
   spent({ usd, stt_s, llm_in, llm_out, tts_chars }: Cost): void {
     const used = `${Math.round(stt_s)} s heard · ${llm_in + llm_out} tokens · ${tts_chars} characters spoken`;
     this.cost.textContent = usd === null ? "price not known" : `$${usd.toFixed(usd === 0 ? 2 : 4)} so far`;
-    this.cost.title = used;
+    this.cost.title = `${used}; model requests that were given up report no use`;
     this.cost.dataset["usd"] = usd === null ? "" : String(usd);
   }
 
