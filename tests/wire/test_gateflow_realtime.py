@@ -246,11 +246,9 @@ async def test_F06_a_socket_that_is_always_closed_at_once_is_given_up() -> None:
 
 @pytest.mark.alone
 async def test_a_conversation_of_real_engines() -> None:
-    async with rig(**REAL) as it:
-        context = "You are a helpful assistant."
-        async with talk(it, transport="websocket", timeouts=WAITS) as call:
-            await call.session.update_instructions(context)
-            await call.say(two_cities()[:90_000])
-            text, length = await call.reply()
-            assert text
-            assert length > 0.5
+    async with rig(**REAL) as it, talk(it, transport="websocket") as call:
+        await call.session.update_instructions("You are a helpful assistant.")
+        await call.say(two_cities()[32_000:89_600])  # up to a pause
+        text, length = await call.reply()
+        assert text
+        assert length > 0.5
