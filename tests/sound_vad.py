@@ -47,7 +47,9 @@ class _SoundStream(vad.VADStream):
                 speaking, kind = True, vad.VADEventType.START_OF_SPEECH
             elif speaking and silence_s >= self._vad.silence_s:
                 speaking, kind = False, vad.VADEventType.END_OF_SPEECH
-            heard = [*heard, frame] if speaking else [frame]
+            ended = kind is vad.VADEventType.END_OF_SPEECH
+            # the end of speech comes with all of it, as from a real detector
+            heard = [*heard, frame] if speaking or ended else [frame]
             speech_s = speech_s + frame.duration if speaking else 0.0
             self._event_ch.send_nowait(
                 vad.VADEvent(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
@@ -20,30 +20,12 @@ from caller.room import Caller
 from caller.voice import Voice
 from demo.processes import Child
 from demo.stack import Ports, Stack, StackConfig
+from tests.profiles import PROFILES
 
 QUESTION = "Can you look up my order for peter at example dot com?"
 GOODBYE = "Thanks, goodbye!"
 CANNOT = "cannot do that"
 """What a model says that is offered no tools."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Settings of a worker, without the accounts."""
-
-    stt: str
-    llm: str
-    tts: str
-    more: dict[str, str] = field(default_factory=dict)
-    has_tools: bool = True
-
-    def env(self, stack: Stack) -> dict[str, str]:
-        return (
-            {"AGENT_STT": self.stt, "AGENT_LLM": self.llm, "AGENT_TTS": self.tts}
-            | accounts(stack)
-            | FEW_PHRASES
-            | self.more
-        )
 
 
 FEW_PHRASES = {
@@ -52,52 +34,6 @@ FEW_PHRASES = {
 }
 """Every profile has another voice, whose phrases are made in its first call: on two cores that also
 recognise and speak, a few must do."""
-GATEFLOW = ("gateflow:whisper-1", "gateflow:gpt-5-mini", "gateflow:eleven_turbo_v2_5:friendly")
-PROFILES = {
-    "aigateway": Profile(
-        "aigateway:deepgram/nova-3",
-        "aigateway:moonshot/kimi-k2.6",
-        "aigateway:elevenlabs/eleven-turbo-v3:rachel",
-    ),
-    "aigateway-opus": Profile(
-        "aigateway:deepgram/nova-3",
-        "aigateway:moonshot/kimi-k2.6",
-        "aigateway:elevenlabs/eleven-turbo-v3:rachel",
-        {"AIGATEWAY_STT_ENCODING": "opus"},
-    ),
-    "gateflow": Profile(*GATEFLOW, {"AGENT_LLM_MAX_TOKENS": "100"}),
-    "gateflow-websocket": Profile(
-        *GATEFLOW, {"AGENT_REALTIME": "gateflow:voice-agent-fast"}, has_tools=False
-    ),
-    "gateflow-pipeline": Profile(
-        *GATEFLOW, {"AGENT_REALTIME": "gateflow:voice-agent-fast:pipeline"}, has_tools=False
-    ),
-    "deepgram": Profile(
-        "deepgram:nova-3",
-        "openai:gpt-4o-mini",
-        "deepgram:aura-2-andromeda-en",
-        {"AGENT_KEYTERMS": "Parley|desk lamp", "AGENT_LLM_MAX_TOKENS": "60"},
-    ),
-    "elevenlabs": Profile("deepgram:nova-3", "openai:gpt-4o-mini", "elevenlabs:eleven_turbo_v2_5"),
-    "inference": Profile(
-        "inference:deepgram/nova-3", "inference:openai/gpt-4o-mini", "inference:cartesia/sonic-3"
-    ),
-}
-
-
-def accounts(stack: Stack) -> dict[str, str]:
-    """Every vendor's account, at the local gateway."""
-    url, key = stack.gateway_url, stack.gateway_key
-    vendors = ("AIGATEWAY", "GATEFLOW", "DEEPGRAM", "OPENAI", "ELEVEN")
-    return (
-        {f"{vendor}_BASE_URL": url for vendor in vendors}
-        | {f"{vendor}_API_KEY": key for vendor in vendors}
-        | {
-            "LIVEKIT_INFERENCE_URL": url,
-            "LIVEKIT_INFERENCE_API_KEY": "any",
-            "LIVEKIT_INFERENCE_API_SECRET": key,
-        }
-    )
 
 
 class Workers:
@@ -121,7 +57,11 @@ class Workers:
 
     async def _start(self, name: str) -> None:
         if name not in self._started:
-            env = PROFILES[name].env(self.stack) | {"AGENT_NAME": name}
+            env = (
+                PROFILES[name].env(self.stack.gateway_url, self.stack.gateway_key)
+                | FEW_PHRASES
+                | {"AGENT_NAME": name}
+            )
             self._started[name] = await self.stack.start_worker(name, env)
 
 
