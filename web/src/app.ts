@@ -75,12 +75,13 @@ export class App {
     this.notices.show(null);
     this.conversation.clear();
     this.turns.clear();
-    this.openMeters();
     const call = new Call(this.endpoint, this.events(), options.resume ?? null);
     this.call = call;
     for (const line of call.captions.all) this.conversation.show(line);
     const { microphone, speaker } = this.devices;
-    await call.start({ microphone: options.microphone, ...(microphone ? { deviceId: microphone } : {}) });
+    const started = call.start({ microphone: options.microphone, ...(microphone ? { deviceId: microphone } : {}) });
+    this.openMeters(); // which takes a moment: the token is on its way meanwhile
+    await started;
     if (speaker) await call.room.switchActiveDevice("audiooutput", speaker).catch(() => undefined);
     await this.devices.refresh();
     if (!options.microphone) this.conversation.focus();
