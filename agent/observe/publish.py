@@ -117,7 +117,8 @@ class Publisher:
                 async with asyncio.timeout(_SEND_TIMEOUT_S):
                     await self._room.local_participant.send_text(text, topic=topic)
             except Exception as e:  # whatever the SDK raises: the call is worth more than its page
-                logger.warning("page is not told", extra={"topic": topic, "error": type(e).__name__})
+                error = type(e).__name__
+                logger.warning("page is not told", extra={"topic": topic, "error": error})
 
 
 def unsaid(written: str, said: str) -> str:
