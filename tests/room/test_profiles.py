@@ -23,7 +23,9 @@ from demo.stack import Ports, Stack, StackConfig
 from tests.profiles import PROFILES
 
 QUESTION = "Can you look up my order for peter at example dot com?"
-GOODBYE = "Thanks, goodbye!"
+GOODBYE = "Goodbye!"
+IN_ROOMS = [name for name in PROFILES if name not in ("aigateway-opus", "elevenlabs")]
+"""Those two differ from others in one stage, and tests/fault has them without a room."""
 CANNOT = "cannot do that"
 """What a model says that is offered no tools."""
 
@@ -83,7 +85,7 @@ async def workers(request: pytest.FixtureRequest) -> AsyncIterator[Workers]:
         yield Workers(stack, wanted)
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("name", IN_ROOMS)
 async def test_one_conversation_passes_over_each_profile(
     name: str, workers: Workers, voice: Voice, ears: Ears
 ) -> None:
