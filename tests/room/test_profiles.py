@@ -44,7 +44,7 @@ class Workers:
     def __init__(self, stack: Stack, order: list[str]) -> None:
         self.stack = stack
         self._order = order
-        self._started: dict[str, Child] = {}
+        self._started = {order[0]: stack.child("worker")}
 
     async def ready(self, name: str) -> Child:
         await self._start(name)
@@ -59,12 +59,13 @@ class Workers:
 
     async def _start(self, name: str) -> None:
         if name not in self._started:
-            env = (
-                PROFILES[name].env(self.stack.gateway_url, self.stack.gateway_key)
-                | FEW_PHRASES
-                | {"AGENT_NAME": name}
-            )
-            self._started[name] = await self.stack.start_worker(name, env)
+            self._started[name] = await self.stack.start_worker(name, settings(name, self.stack))
+
+
+def settings(name: str, stack: Stack) -> dict[str, str]:
+    """The environment of a profile's worker."""
+    profile = PROFILES[name].env(stack.gateway_url, stack.gateway_key)
+    return profile | FEW_PHRASES | {"AGENT_NAME": name}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -76,12 +77,10 @@ async def workers(request: pytest.FixtureRequest) -> AsyncIterator[Workers]:
         and item.path == request.path
         and hasattr(item, "callspec")
     ]
-    config = StackConfig(
-        ports=Ports.free(),
-        gateway_args=["--stand-in"],
-        worker_env={"AGENT_NAME": "nobody-calls-it"},
-    )
-    async with Stack(config) as stack:
+    env: dict[str, str] = {}
+    stack = Stack(StackConfig(Ports.free(), gateway_args=["--stand-in"], worker_env=env))
+    env |= settings(wanted[0], stack)  # the stack's own worker serves the first call
+    async with stack:
         yield Workers(stack, wanted)
 
 
