@@ -157,7 +157,7 @@ async def test_the_worker_and_the_server_are_killed(arrive: Arrive, stack: Stack
             await asyncio.sleep(0.2)
     # The page has joined anew by itself, or says that it was too late for that.
     await visitor.until(
-        "() => parley.call.agent"
+        "() => (parley.call.room.state === 'connected' && parley.call.agent)"
         " || ['server-gone', 'no-agent'].includes("
         "document.querySelector('.notice')?.dataset.cause)"
     )
