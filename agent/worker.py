@@ -172,20 +172,7 @@ async def run_call(ctx: JobContext) -> None:
         # Whoever may send data could ask a session host for the instructions and the history.
         session_host=False,
     )
-
-    def end(ending: Ending) -> None:
-        session.userdata.ending = ending
-        session.shutdown(drain=False)
-
-    presence = Presence(
-        room=ctx.room,
-        session=session,
-        end=end,
-        wait_s=settings.caller_return_s,
-        welcome_back=settings.welcome_back,
-    )
-    presence.start()
-    session.on("close", lambda _: presence.stop())
+    _watch_the_caller(session, ctx, settings)
 
 
 def _session(
@@ -217,6 +204,26 @@ def _session(
             max_unrecoverable_errors=_UNRECOVERABLE_ERRORS,
         ),
     )
+
+
+def _watch_the_caller(
+    session: AgentSession[CallState], ctx: JobContext, settings: Settings
+) -> None:
+    """End the call when its caller has left, and not when only the line has."""
+
+    def end(ending: Ending) -> None:
+        session.userdata.ending = ending
+        session.shutdown(drain=False)
+
+    presence = Presence(
+        room=ctx.room,
+        session=session,
+        end=end,
+        wait_s=settings.caller_return_s,
+        welcome_back=settings.welcome_back,
+    )
+    presence.start()
+    session.on("close", lambda _: presence.stop())
 
 
 def _tell_the_room(
