@@ -37,7 +37,7 @@ async def measure(
     key: str,
     http: aiohttp.ClientSession,
 ) -> Encoded:
-    """Send s16le mono 16 kHz through the plugin, faster than real time.
+    """Send s16le mono 16 kHz through the plugin in real time, as a caller does.
 
     Args:
         pcm: The recording.
@@ -60,21 +60,27 @@ async def measure(
     pcm += bytes(int(_TRAILING_SILENCE_S * RATE_HZ) * 2)
     try:
         async with asyncio.timeout(_TIMEOUT_S), ears.stream() as stream:
-            _push(stream, pcm)
-            said = [
-                event.alternatives[0].text
-                async for event in stream
-                if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
-            ]
+            _, said = await asyncio.gather(_push(stream, pcm), _finals(stream))
     finally:
         await ears.aclose()
     seconds = len(pcm) / (2 * RATE_HZ)
     return Encoded(bytes_per_s=ears.stats.sent_bytes / seconds, text=" ".join(said))
 
 
-def _push(stream: stt.RecognizeStream, pcm: bytes) -> None:
+async def _push(stream: stt.RecognizeStream, pcm: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
     size = 2 * RATE_HZ * _FRAME_MS // 1000
     for start in range(0, len(pcm), size):
         piece = pcm[start : start + size]
         stream.push_frame(rtc.AudioFrame(piece, RATE_HZ, 1, len(piece) // 2))
+        await asyncio.sleep(began_at + (start + size) / (2 * RATE_HZ) - loop.time())
     stream.end_input()
+
+
+async def _finals(stream: stt.RecognizeStream) -> list[str]:
+    return [
+        event.alternatives[0].text
+        async for event in stream
+        if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
+    ]

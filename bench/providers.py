@@ -56,6 +56,24 @@ What the cells do not say:
   product's.
 """
 
+PROFILE = """\
+## A profile
+
+Deepgram hears and speaks, OpenAI thinks:
+
+```sh
+AGENT_STT=deepgram:nova-3
+AGENT_LLM=openai:gpt-4o-mini
+AGENT_TTS=deepgram:aura-2-thalia-en   # or elevenlabs:eleven_turbo_v2_5
+AGENT_KEYTERMS="Parley|desk lamp"     # names that tools find are added in the call
+AGENT_LLM_MAX_TOKENS=60
+AGENT_ALLOW_INTERRUPT=true            # false: callers cannot speak over the agent
+```
+
+Every turn is one line of the log, `turn`, whose `total_ms` is what the caller waited from its last
+word to the agent's first sound; `parts` says for what.
+"""
+
 BANDWIDTH = """\
 ## Bandwidth of the caller's audio
 
@@ -72,7 +90,7 @@ def abilities(tables: list[Table]) -> str:
 
 def page(tables: list[Table], encoded: dict[str, Encoded]) -> str:
     """The whole page."""
-    return "\n".join((HEAD, abilities(tables), NOTES, BANDWIDTH, _bandwidth(encoded)))
+    return "\n".join((HEAD, abilities(tables), NOTES, PROFILE, BANDWIDTH, _bandwidth(encoded)))
 
 
 def _markdown(table: Table) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from livekit.agents import APIStatusError, inference, llm, stt
@@ -126,6 +129,13 @@ async def test_openai_speech_and_transcription() -> None:
             event = await ears.recognize(frames(spoken()))
             assert event.alternatives[0].text == WORDS
             await ears._client.close()  # its aclose leaves it open
+
+
+def test_the_clients_are_the_pinned_ones() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    pinned = dict(d.split("==") for d in project["dependencies"] if d.startswith("livekit-"))
+    assert {"livekit-agents", "livekit-plugins-deepgram"} <= pinned.keys()
+    assert pinned == {name: version(name) for name in pinned}
 
 
 async def test_livekit_inference() -> None:
