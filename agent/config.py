@@ -126,7 +126,7 @@ class GuardSettings(BaseSettings):
     """Failures in a row after which a route is left alone."""
     breaker_cooldown_s: float = Field(5.0, ge=0.1, le=600)
     """Time after which one request may try it again."""
-    no_words_s: float = Field(4.0, ge=0.5, le=30)
+    no_words_s: float = Field(3.5, ge=0.5, le=30)
     """After the caller has spoken and so long without a transcript of it, the caller is asked to
     say it again."""
     max_failed_turns: int = Field(3, ge=1, le=100)

@@ -8,6 +8,9 @@ from difflib import SequenceMatcher
 
 from drills.cases import Drill, Line
 
+_ALIKE = 0.8
+"""Share of its letters, in order, that make a word the same word."""
+
 
 @dataclass(kw_only=True)
 class Drilled:
@@ -55,8 +58,8 @@ class Drilled:
         """What was lost or doubled, however late it came."""
         if self.error:
             return [self.error]
-        drill, words = self.drill, self.heard.lower()
-        answered = self.line.answer in words
+        drill, words = self.drill, self.heard
+        answered = sounds_like(self.line.answer, words)
         checks = {
             "the fault never happened": bool(drill.script) and not self.fired,
             "the answer was not heard": drill.outcome == "answer" and not answered,
@@ -75,6 +78,13 @@ class Drilled:
         if self.drill.outcome != "answer":
             return 0
         return words_lost(self.line.text, self.understood)
+
+
+def sounds_like(word: str, heard: str) -> bool:
+    """Whether a word was heard, as well as a small recogniser spells names ("boss on")."""
+    letters = "".join(_words(heard))
+    windows = (letters[at : at + len(word)] for at in range(len(letters)))
+    return any(SequenceMatcher(None, word, window).ratio() >= _ALIKE for window in windows)
 
 
 def words_lost(reference: str, heard: str) -> int:

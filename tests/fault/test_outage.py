@@ -52,6 +52,7 @@ async def test_F29_all_endpoints_down_is_said_from_disk_and_the_call_ends(
     # no voice was ever reached: both sentences are the recording that comes with the package
     recorded_s = sum(frame.duration for frame in recorded_apology())
     assert it.ear.sounds[-1][1] - it.ear.sounds[0][0] > 1.5 * recorded_s
+    events = [record.getMessage() for record in caplog.records]
     for action, count in before.items():
-        assert told(action) == count + 1
-        assert [record.getMessage() for record in caplog.records].count(action.value) == 1
+        assert told(action) - count == events.count(action.value) >= 1
+    assert events.count(GuardAction.GIVE_UP.value) == 1

@@ -13,7 +13,7 @@ from demo.stack import Stack
 from drills.call import SAID, Range
 from drills.cases import DRILLS, UNDISTURBED, Drill, in_calls
 from drills.counts import Observed
-from drills.results import words_lost
+from drills.results import sounds_like, words_lost
 
 _CALLS = list(in_calls([UNDISTURBED, *DRILLS]))
 
@@ -41,6 +41,12 @@ async def test_every_fault_of_a_call_stays_within_its_bars(
 def test_lost_words_are_counted_and_other_words_are_not() -> None:
     assert words_lost("Book me a flight to Lisbon.", "book a flight") == 3
     assert words_lost("Book me a flight", "took me a fright") == 0
+
+
+def test_a_city_is_known_by_its_sound() -> None:
+    assert sounds_like("boston", "You are booked to boss on Monday.")
+    assert not sounds_like("boston", "You are booked to Lisbon on Friday.")
+    assert not sounds_like("lisbon", "Sorry, something went wrong on my side.")
 
 
 def test_every_drill_has_its_call() -> None:
