@@ -22,13 +22,13 @@ TRIES = 2
 """A call in real time on a busy machine may miss a bar by chance; the second try has to hold it."""
 SAID = (*(line.text for line in LINES), BARGE_IN.text)
 """What the caller says, to be rendered before it calls."""
-_QUIET_S = 1.0
+_QUIET_S = 0.8
 """Silence, with an agent that says it is listening, after which a reply is over."""
 _LONGEST_S = 25.0
 """How long a reply is waited for."""
 _BARGE_IN_AFTER_MS = 1_000.0
 _IDLE_STATES = ("listening", "idle", None)
-_SETTLE_S = 0.5
+_SETTLE_S = 0.3
 """After a reply, until the worker has written its metrics."""
 
 _Say = Callable[[str], None]
