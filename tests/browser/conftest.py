@@ -32,7 +32,7 @@ WORKER = {
     "AGENT_GREETING": "Hi, this is Parley. What can I do for you?",
     "AGENT_CALLER_RETURN_S": "12",
 }
-MICROPHONE_SILENCE_S = 8.0
+MICROPHONE_SILENCE_S = 6.0
 """Longer than the time from the button to the end of the greeting on a quiet machine; on another
 one the greeting is interrupted."""
 
