@@ -95,6 +95,17 @@ async def test_F22_retry_after_one_second_is_honoured() -> None:
         assert it.faults == {"rate_limited": 1}
 
 
+async def test_F22_what_is_cancelled_while_it_waits_has_met_its_fault() -> None:
+    async with mind(status(429, **{"Retry-After": "1"})) as it:
+        asking = asyncio.create_task(it.ask())
+        async with asyncio.timeout(5):
+            while not it.faults:
+                await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert it.faults == {"rate_limited": 1}
+
+
 async def test_F22_retry_after_beyond_the_deadline_gives_up_at_once() -> None:
     async with mind(status(429, **{"Retry-After": "60"})) as it:
         started = time.monotonic()

@@ -44,7 +44,8 @@ class LLMStream(OpenAILLMStream):
         except APIError as exc:
             lost = self._begun and not isinstance(exc, APITimeoutError)
             cut_short = lost or self._answered
-            error = await self._judge(exc)
+            error = self._judge(exc)
+            wait_s = _retry_after_s(exc)
         else:
             if self._finished:
                 return
@@ -53,11 +54,14 @@ class LLMStream(OpenAILLMStream):
             error = ProtocolError(
                 "the completion ended without a finish reason", retryable=not self._answered
             )
+            wait_s = None
         if cut_short:
             owner.stats.truncated += 1
             owner.faults.note(FaultKind.TRUNCATED)
         else:
             owner.faults.note_error(error)
+        if wait_s is not None and error.retryable:
+            await self._honour_retry_after(error, wait_s)
         raise error from None
 
     @property
@@ -100,7 +104,7 @@ class LLMStream(OpenAILLMStream):
             self._finished = self._tool_call_id is None
         return chunk
 
-    async def _judge(self, error: APIError) -> APIError:
+    def _judge(self, error: APIError) -> APIError:
         """The same failure without what a server or a URL may have put into it."""
         retryable = error.retryable and not self._answered
         if isinstance(error, APIStatusError):
@@ -108,8 +112,6 @@ class LLMStream(OpenAILLMStream):
                 error.status_code, what="completion", request_id=error.request_id
             )
             mapped.retryable = mapped.retryable and retryable
-            if mapped.retryable:
-                await self._honour_retry_after(mapped, _retry_after_s(error))
             return mapped
         if isinstance(error, APITimeoutError):
             return APITimeoutError("gateway completion timed out", retryable=retryable)
@@ -122,9 +124,9 @@ class LLMStream(OpenAILLMStream):
             )
         return APIError("gateway completion failed", retryable=retryable)
 
-    async def _honour_retry_after(self, error: APIError, wait_s: float | None) -> None:
+    async def _honour_retry_after(self, error: APIError, wait_s: float) -> None:
         """Wait as asked, or give up at once when a caller cannot be kept waiting so long."""
-        if wait_s is None or self._attempts > self._conn_options.max_retry:
+        if self._attempts > self._conn_options.max_retry:
             return
         elapsed = time.monotonic() - self._begun_at
         if elapsed + wait_s > self._conn_options.timeout:
@@ -148,7 +150,7 @@ def _require_json_object(arguments: str) -> None:
         raise ProtocolError("the arguments of a tool call are not a JSON object")
 
 
-def _retry_after_s(error: APIStatusError) -> float | None:
+def _retry_after_s(error: APIError) -> float | None:
     """Seconds of a ``Retry-After`` header; ``None`` when there is none or it is no such number.
 
     The framework drops the response when it converts the openai client's error, which stays the
