@@ -7,6 +7,7 @@ import time
 from functools import partial
 
 import pytest
+from livekit.agents.types import USERDATA_TTS_STARTED_TIME
 from livekit.plugins import aigateway
 
 from .aigateway_ears import RETRY_3
@@ -42,6 +43,19 @@ async def test_a_reply_that_is_cut_off_is_reported_with_what_was_sent() -> None:
             stream.push_text("One, two, three. And then")
             await asyncio.wait_for(anext(stream), 1.0)
         assert [(m.characters_count, m.cancelled) for m in it.metrics] == [(16, True)]
+
+
+async def test_who_listens_late_still_learns_when_the_text_was_sent() -> None:
+    script = partial(synthesize, marker={"type": "flushed"}, speed=50.0)
+    async with voice_of(script) as it, it.engine.stream(conn_options=RETRY_3) as stream:
+        before = time.perf_counter()
+        stream.push_text("Hello there.")
+        stream.end_input()
+        async with asyncio.timeout(2.0):
+            while not it.metrics:
+                await asyncio.sleep(0.01)
+        event = await anext(stream)
+        assert before <= event.frame.userdata[USERDATA_TTS_STARTED_TIME] <= time.perf_counter()
 
 
 async def test_one_shot_synthesis_is_reported_once_too() -> None:

@@ -18,7 +18,11 @@ import aiohttp
 from livekit.agents import APIConnectOptions, APIError, tokenize, tts, utils
 from livekit.agents.metrics import TTSMetrics
 from livekit.agents.metrics.base import Metadata
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NotGivenOr
+from livekit.agents.types import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    USERDATA_TTS_STARTED_TIME,
+    NotGivenOr,
+)
 from livekit.agents.utils import is_given
 
 from .clauses import ClauseTokenizer
@@ -213,6 +217,7 @@ class SynthesizeStream(tts.SynthesizeStream):
     def __init__(self, *, owner: TTS, conn_options: APIConnectOptions) -> None:
         super().__init__(tts=owner, conn_options=JitteredConnectOptions.of(conn_options))
         self._owner = owner
+        self._sent_at = 0.0
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         _initialize(output_emitter, self._owner, stream=True)
@@ -239,6 +244,17 @@ class SynthesizeStream(tts.SynthesizeStream):
         self._connection_reused = start.reused
         output_emitter.start_segment(segment_id=utils.shortuuid("seg_"))
         self._mark_started()
+        self._sent_at = self._started_time
+
+    async def __anext__(self) -> tts.SynthesizedAudio:
+        """The next audio, marked with the time at which the first text was sent.
+
+        The base class marks it too, but forgets the time once the reply is synthesised to its end,
+        and that may be before anybody asks for the first frame.
+        """
+        event = await super().__anext__()
+        event.frame.userdata[USERDATA_TTS_STARTED_TIME] = self._sent_at
+        return event
 
     def _report_cancelled(self, reply: Reply) -> None:
         """Report the use of a reply that was cut off, which is billed too.
