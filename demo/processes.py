@@ -9,6 +9,9 @@ from collections import deque
 from pathlib import Path
 from typing import IO
 
+LOG_TASK = "log of "
+"""Beginning of the name of the task that reads a child's output."""
+
 _STOP_TIMEOUT_S = 10.0
 _LAST_LINES = 5
 
@@ -61,7 +64,7 @@ class Child:
             )
         except OSError as e:
             raise ProcessError(f"{self.name} cannot be started: {e.strerror}") from None
-        self._reader = asyncio.create_task(self._read(self._process), name=f"log of {self.name}")
+        self._reader = asyncio.create_task(self._read(self._process), name=f"{LOG_TASK}{self.name}")
 
     async def ready(self, marker: str, *, timeout_s: float) -> None:
         """Wait until `marker` was printed.
