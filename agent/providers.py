@@ -91,9 +91,8 @@ def _chained(chain: Sequence[_T], fallback: Callable[[list[_T]], _T]) -> _T:
 def _gateway(route: Route, settings: Settings) -> tuple[str, str, str]:
     """The model slug, base URL and key of a route that speaks AIgateway's wire form."""
     if route.provider == "local":
-        model = route.model if "/" in route.model else f"local/{route.model}"
-        return model, settings.local_gateway_url, revealed(settings.gateway_key) or _LOCAL_KEY
-    return route.model, settings.aigateway_base_url, revealed(settings.aigateway_api_key)
+        return route.slug, settings.local_gateway_url, revealed(settings.gateway_key) or _LOCAL_KEY
+    return route.slug, settings.aigateway_base_url, revealed(settings.aigateway_api_key)
 
 
 def _stt(route: Route, settings: Settings, vad: vad.VAD) -> stt.STT[Any]:

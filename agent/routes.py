@@ -26,6 +26,13 @@ class Route:
     def __str__(self) -> str:
         return ":".join(part for part in (self.provider, self.model, self.voice) if part)
 
+    @property
+    def slug(self) -> str:
+        """The model as a gateway knows it; the local one's own need no prefix in a route."""
+        if self.provider == "local" and "/" not in self.model:
+            return f"local/{self.model}"
+        return self.model
+
 
 def parse_chain(text: str) -> list[Route]:
     """Read a comma-separated chain of routes, primary first.

@@ -155,8 +155,7 @@ class _Routes:
             return verdicts.judge_speech(subject, await probes.speak(engine))
 
     async def _stop(self, subject: Subject, gateway: Gateway, route: Route) -> Finding:
-        model = route.model if "/" in route.model else f"{route.provider}/{route.model}"
-        path = f"/audio/speech/stream?model={quote(model, safe='')}"
+        path = f"/audio/speech/stream?model={quote(route.slug, safe='')}"
         if route.voice:
             path += f"&voice={quote(route.voice, safe='')}"
         try:

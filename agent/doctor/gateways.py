@@ -218,6 +218,8 @@ async def _error(
             gateway=gateway.provider,
         )  # fmt: skip
 
+    if check == "wrong key" and gateway.provider == "local" and not gateway.key:
+        return finding(State.UNKNOWN, "asks for no key")
     body = {"model": _NO_SUCH_MODEL, "messages": [{"role": "user", "content": "Hello"}]}
     try:
         async with http.post(
@@ -230,8 +232,6 @@ async def _error(
             status, text = answer.status, await answer.content.read(_MAX_MESSAGE_BYTES)
     except (aiohttp.ClientError, TimeoutError, OSError) as e:
         return finding(State.UNKNOWN, f"no answer ({type(e).__name__})")
-    if check == "wrong key" and gateway.provider == "local" and not gateway.key:
-        return finding(State.UNKNOWN, "asks for no key")
     if status in wanted and b"error" in text:
         return finding(State.OK, f"told as {status} with an error object")
     return finding(
