@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
+import shutil
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -20,7 +22,7 @@ from pydantic import SecretStr
 from agent.config import load_settings
 from agent.web.server import WebServer
 
-from . import media_server
+from . import media_server, redis, sip_bridge
 from .processes import Child, ProcessError
 
 HOST = "127.0.0.1"
@@ -30,6 +32,12 @@ _WORKER_START_S = 120.0  # a busy machine with two cores took 20 s
 
 _WORKER = [sys.executable, "agent.py", "start"]
 _WORKER_READY = "registered worker"
+PHONE_RTP_PORTS = 200
+"""UDP ports of the phone bridge; a call takes one."""
+_BRIDGE_READY = "sip signaling listening on"
+_STOPPED_FIRST = {"worker": 0, "redis": 2}
+"""The worker while the server it says goodbye to is there, Redis when nothing needs it."""
+
 LOCAL_ROUTES = {
     "AGENT_STT": "local:whisper-tiny.en",
     "AGENT_LLM": "local:brain",
@@ -47,11 +55,16 @@ class Ports:
     rtc_udp: int = 7882
     gateway: int = 8787
     web: int = 8788
+    sip: int = 5060
+    redis: int = 6390
+    rtp_first: int = 11000
 
     @classmethod
     def free(cls) -> Ports:
         """Ports that nobody uses right now."""
-        return cls(*_free_ports(5))
+        # Below the range that systems give out by themselves, so that it stays free.
+        rtp_first = random.randrange(12_000, 30_000, PHONE_RTP_PORTS)
+        return replace(cls(*_free_ports(7)), rtp_first=rtp_first)
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,8 @@ class StackConfig:
         worker_env: Further environment of the worker, for example other routes.
         gateway_args: Further arguments of the gateway.
         local_gateway: Whether the local gateway is started and used.
+        phone: Whether Redis and the phone bridge are started too.
+        phone_host: Address that the phone bridge listens on.
         max_calls: Calls the worker takes at once.
     """
 
@@ -72,6 +87,8 @@ class StackConfig:
     worker_env: dict[str, str] = field(default_factory=dict)
     gateway_args: list[str] = field(default_factory=list)
     local_gateway: bool = True
+    phone: bool = False
+    phone_host: str = HOST
     max_calls: int = 4
 
 
@@ -98,7 +115,9 @@ class Stack:
     async def __aenter__(self) -> Stack:
         for leftover in self.folder.glob("store.db*"):
             leftover.unlink()
-        _require_free(self.config.ports, with_gateway=self.config.local_gateway)
+        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)  # Redis, of an earlier run
+        config = self.config
+        _require_free(config.ports, with_gateway=config.local_gateway, with_phone=config.phone)
         try:
             await self._start()
         except BaseException:
@@ -118,9 +137,14 @@ class Stack:
         started = time.monotonic()
         server = self._child("livekit-server", self._server_command(), self._server_env())
         worker = self._child("worker", _WORKER, self._worker_env())
+        if self.config.phone:
+            await self.start_redis()
         await server.start()
         await self._server_answers(server)
         self._say(f"media server is up ({time.monotonic() - started:.1f} s)")
+        if self.config.phone:
+            await self._start_bridge()
+            self._say(f"phone bridge is up ({time.monotonic() - started:.1f} s)")
         await worker.start(marker=_WORKER_READY)
         if self.config.local_gateway:
             gateway = self._child("gateway", self._gateway_command(), self._gateway_env())
@@ -130,9 +154,36 @@ class Stack:
         await self.worker_registered(worker)
         self._say(f"worker is registered ({time.monotonic() - started:.1f} s)")
 
+    async def start_redis(self) -> None:
+        """Start Redis, or start it again after it was stopped."""
+        command = redis.command(host=HOST, port=self.config.ports.redis, folder=self.folder)
+        child = self._child("redis", command, dict(os.environ))
+        await child.start(marker=redis.READY)
+        await child.ready(redis.READY, timeout_s=_SERVER_START_S)
+
+    async def _start_bridge(self) -> None:
+        binary = sip_bridge.find()
+        if binary is None:
+            raise ProcessError("There is no phone bridge. `make phone` builds it.")
+        ports = self.config.ports
+        config = sip_bridge.BridgeConfig(
+            host=self.config.phone_host,
+            sip_port=ports.sip,
+            rtp_ports=(ports.rtp_first, ports.rtp_first + PHONE_RTP_PORTS - 1),
+            redis=f"{HOST}:{ports.redis}",
+            livekit_url=self.livekit_url,
+            api_key=self.api_key,
+            api_secret=self.api_secret,
+        )
+        # In the environment and not in a file: it holds the secret.
+        env = os.environ | {"SIP_CONFIG_BODY": config.body()}
+        bridge = self._child("livekit-sip", [str(binary)], env)
+        await bridge.start(marker=_BRIDGE_READY)
+        await bridge.ready(_BRIDGE_READY, timeout_s=_SERVER_START_S)
+
     async def _stop(self) -> None:
         # The worker first, while the server it says goodbye to is still there.
-        for child in sorted(self._children, key=lambda c: c.name != "worker"):
+        for child in sorted(self._children, key=lambda c: _STOPPED_FIRST.get(c.name, 1)):
             await child.stop()
 
     def page_server(self, *, port: int | None = None, agent_name: str = "") -> WebServer:
@@ -155,7 +206,7 @@ class Stack:
 
     def child(self, name: str) -> Child:
         """The child process of that name, for tests that break it."""
-        return next(child for child in self._children if child.name == name)
+        return next(child for child in reversed(self._children) if child.name == name)
 
     async def start_worker(self, name: str, env: dict[str, str]) -> Child:
         """Start another worker beside the first, with further environment."""
@@ -195,6 +246,8 @@ class Stack:
             "--rtc.tcp_port": str(ports.rtc_tcp),
             "--udp-port": str(ports.rtc_udp),
         }
+        if self.config.phone:
+            options["--redis-host"] = f"{HOST}:{ports.redis}"
         return [*media_server.command(), *(part for option in options.items() for part in option)]
 
     def _server_env(self) -> dict[str, str]:
@@ -248,7 +301,7 @@ async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-def _require_free(ports: Ports, *, with_gateway: bool) -> None:
+def _require_free(ports: Ports, *, with_gateway: bool, with_phone: bool = False) -> None:
     wanted = {
         "media server": (ports.livekit, socket.SOCK_STREAM),
         "media over TCP": (ports.rtc_tcp, socket.SOCK_STREAM),
@@ -256,6 +309,9 @@ def _require_free(ports: Ports, *, with_gateway: bool) -> None:
     }
     if with_gateway:
         wanted["local gateway"] = (ports.gateway, socket.SOCK_STREAM)
+    if with_phone:
+        wanted["Redis"] = (ports.redis, socket.SOCK_STREAM)
+        wanted["SIP"] = (ports.sip, socket.SOCK_DGRAM)
     for what, (port, kind) in wanted.items():
         with socket.socket(socket.AF_INET, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

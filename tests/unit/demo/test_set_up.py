@@ -1,4 +1,4 @@
-"""Set-up where parts are missing: no Node.js, no browser."""
+"""Set-up where parts are missing: no Node.js, no browser, no Redis, nothing to build with."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from demo import debian, redis, sip_bridge
 from demo.run import _invite
-from scripts import setup, test_parts
+from scripts import setup
 
 FAKE_APT = """#!/bin/sh
 echo "$1" >> {calls}
@@ -65,23 +66,54 @@ def test_the_demo_says_where_the_page_is_or_why_there_is_none(
     assert ("http://page/" in out) is has_page
 
 
-def test_a_missing_browser_is_installed(
+def test_a_missing_package_is_installed(
     programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    calls, browser = tmp_path / "calls", programs / "chromium"
-    install = f"echo '#!/bin/sh' > {browser}; /bin/chmod +x {browser}"
+    calls, server = tmp_path / "calls", programs / "redis-server"
+    install = f"echo '#!/bin/sh' > {server}; /bin/chmod +x {server}"
     program(programs, "apt-get", FAKE_APT.format(calls=calls, install=install))
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    test_parts.install_browser()
+    redis.ensure(print)
     assert calls.read_text().split() == ["update", "install"]
+    redis.ensure(print)
+    assert calls.read_text().split() == ["update", "install"], "once"
 
 
 @pytest.mark.parametrize("user", [0, 1000])
-def test_a_browser_that_cannot_be_installed_is_one_sentence(
+def test_a_package_that_cannot_be_installed_is_one_sentence(
     programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: int
 ) -> None:
     fails = FAKE_APT.format(calls=tmp_path / "calls", install="echo no route >&2; exit 100")
     program(programs, "apt-get", fails)
     monkeypatch.setattr("os.geteuid", lambda: user)
-    with pytest.raises(SystemExit, match=r"apt-get install chromium.*" + ("no route" * (not user))):
-        test_parts.install_browser()
+    said = r"Redis is missing.*apt-get install redis-server.*" + ("no route" * (not user))
+    with pytest.raises(debian.PackagesMissing, match=said):
+        redis.ensure(print)
+
+
+def test_without_go_there_is_no_phone_bridge_and_the_message_says_what_helps(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("LIVEKIT_SIP_BIN", raising=False)
+    monkeypatch.setattr(sip_bridge, "_BUILT", tmp_path / "none")
+    with pytest.raises(sip_bridge.BridgeError, match="built with Go: install it"):
+        sip_bridge.ensure(print)
+
+
+def test_the_phone_bridge_is_built_once(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("LIVEKIT_SIP_BIN", raising=False)
+    monkeypatch.setattr(sip_bridge, "_BUILT", tmp_path / "bin" / "livekit-sip")
+    monkeypatch.setattr(sip_bridge, "_FOLDER", tmp_path / "build")
+    for name in ("gcc", "pkg-config"):
+        program(programs, name, "#!/bin/sh\nexit 0\n")
+    program(programs, "go", f"#!/bin/sh\necho >> {tmp_path / 'builds'}; echo > livekit-sip\n")
+    sip_bridge.ensure(print)
+    sip_bridge.ensure(print)
+    assert sip_bridge.find() == tmp_path / "bin" / "livekit-sip"
+    assert (tmp_path / "builds").read_text().count("\n") == 1
+    program(programs, "go", "#!/bin/sh\necho no proxy >&2; exit 1\n")
+    (tmp_path / "bin" / "livekit-sip").unlink()
+    with pytest.raises(sip_bridge.BridgeError, match="failed: no proxy. Check the network"):
+        sip_bridge.ensure(print)
