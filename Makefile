@@ -4,7 +4,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory  # the last line of `make demo ONCE=1` is its result
-.PHONY: help setup demo test faults soak bench providers check lock clean
+.PHONY: help setup demo phone test faults soak bench providers check lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -14,6 +14,9 @@ setup:  ## install the locked packages into .venv and get a media server
 
 demo: setup  ## hold a real spoken conversation on this machine; ONCE=1 exits after it
 	@$(PY) agent.py demo
+
+phone: setup  ## answer the telephone on this machine: prints the address to dial; HOST=address for other machines
+	@$(PY) -m demo.phone
 
 test: setup  ## lint, types and all tests: unit, wire and real rooms
 	@$(PY) -m ruff check .

@@ -68,6 +68,8 @@ class CallState:
     call_id: str
     store: Store
     customer_email: str = ""
+    wants_proof: bool = False
+    """Whether an address that was said does not open its account: a PIN must."""
     last_effect_at: float = float("inf")
     """Wall clock of the newest effect that the caller has not heard of; infinity if there is
     none."""
@@ -93,6 +95,7 @@ class Assistant(WordingAgent):
         phrases: Fixed phrases as audio.
         turns: The session's turn detector.
         waterfall: Told what the nodes do, if anybody wants to know.
+        more_instructions: What the model is told besides the persona.
     """
 
     def __init__(
@@ -103,8 +106,9 @@ class Assistant(WordingAgent):
         phrases: PhraseCache,
         turns: TurnDetector,
         waterfall: Waterfall | None = None,
+        more_instructions: str = "",
     ) -> None:
-        super().__init__(instructions=instructions(settings.openers))
+        super().__init__(instructions=instructions(settings.openers) + more_instructions)
         self._settings = settings
         self._summary = RunningSummary(model=model, max_items=settings.history_items)
         self._phrases = phrases
@@ -239,7 +243,8 @@ class Assistant(WordingAgent):
             email: The customer's e-mail address, for example peter@example.com.
         """
         result = await lookup_order(ctx.userdata.store, email=email)
-        if address := result.get("email"):
+        address = result.get("email")
+        if address and not ctx.userdata.wants_proof:
             ctx.userdata.customer_email = address
         return _told(ctx, result)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from livekit.agents import (
@@ -33,6 +34,9 @@ from .observe.publish import Publisher
 from .observe.record import TurnRecord
 from .observe.transport import TransportEstimate
 from .observe.waterfall import Waterfall
+from .phone.assistant import PhoneAssistant
+from .phone.line import Line
+from .phone.screening import screen
 from .presence import Presence
 from .providers import build_llm, build_realtime, build_stt, build_tts
 from .speech.phrases import PhraseCache
@@ -92,12 +96,14 @@ class Call:
         settings: The worker's settings.
         detector: Voice activity.
         plugins: Ears, mind and voice.
+        line: The telephone line that the caller is on, if it is one.
     """
 
     ctx: JobContext
     settings: Settings
     detector: vad.VAD
     plugins: Plugins
+    line: Line | None = None
 
     async def run(self) -> None:
         """Start the session; it goes on until somebody hangs up."""
@@ -120,6 +126,10 @@ class Call:
             session_host=False,
         )
         self._presence(session)
+        if self.line:
+            self.line.attend(session)
+            if self.line.outbound:
+                await screen(self.line, session)
 
     def _turn_detector(self) -> TurnDetector | None:
         """Finds the ends of turns, unless a realtime model does."""
@@ -136,6 +146,7 @@ class Call:
                 call_id=self.ctx.job.room.sid or self.ctx.room.name,
                 store=Store(settings.store_path),
                 customer_email=settings.customer_email,
+                wants_proof=bool(self.line and settings.phone.pins),
             ),
             stt=plugins.ears or NOT_GIVEN,
             llm=plugins.model,
@@ -149,6 +160,7 @@ class Call:
             stt_context_options=STTContextOptions(keyterms=settings.keyterms),
             aec_warmup_duration=settings.turn.aec_warmup_s or None,
             tts_text_transforms=[without_markdown, "filter_emoji"],
+            user_away_timeout=settings.phone.silence_s,
             conn_options=SessionConnectOptions(
                 stt_conn_options=_CONNECT_OPTIONS,
                 llm_conn_options=_CONNECT_OPTIONS,
@@ -164,11 +176,14 @@ class Call:
         """The agent."""
         settings, model = self.settings, self.plugins.model
         phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
-        if turns and isinstance(model, llm.LLM):
-            return Assistant(
-                settings=settings, model=model, phrases=phrases, turns=turns, waterfall=waterfall
+        if not (turns and isinstance(model, llm.LLM)):
+            return realtime.RealtimeAssistant(
+                settings=settings, phrases=phrases, waterfall=waterfall
             )
-        return realtime.RealtimeAssistant(settings=settings, phrases=phrases, waterfall=waterfall)
+        agent_of = partial(PhoneAssistant, line=self.line) if self.line else Assistant
+        return agent_of(
+            settings=settings, model=model, phrases=phrases, turns=turns, waterfall=waterfall
+        )
 
     def _room_options(self) -> room_io.RoomOptions:
         """What is heard and read."""
@@ -177,11 +192,14 @@ class Call:
             typed, rate = _typed(settings.text_max_chars), _INPUT_RATE
         else:
             typed, rate = realtime.say_that_text_is_not_read, _REALTIME_RATE
+        text = room_io.TextInputOptions(text_input_cb=typed)
+        if self.line:
+            return self.line.room_options(text, rate)
         return room_io.RoomOptions(
             audio_input=room_io.AudioInputOptions(
                 sample_rate=rate, frame_size_ms=settings.turn.input_frame_ms
             ),
-            text_input=room_io.TextInputOptions(text_input_cb=typed),
+            text_input=text,
             close_on_disconnect=False,  # Presence decides
         )
 

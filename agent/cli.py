@@ -17,6 +17,7 @@ from dotenv import load_dotenv
 
 from .config import ConfigError, Settings, load_settings, require_keys
 from .doctor.areas import Area
+from .phone.cli import app as phone
 
 app = typer.Typer(
     name="agent.py",
@@ -164,6 +165,8 @@ def doctor(
 
     raise typer.Exit(run(settings, areas=only or list(Area), as_json=as_json))
 
+
+app.add_typer(phone, name="phone")
 
 if find_spec("caller"):  # a production worker is installed without it
     from caller.cli import call

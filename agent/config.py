@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .accounts import Accounts
+from .phone.settings import PhoneSettings
 from .routes import RealtimeRoute, Route, RouteError, parse_chain, parse_realtime
 
 DEV_API_KEY = "devkey"
@@ -265,6 +266,7 @@ class Settings(Accounts):
     """What models cost, by their name, as JSON: {"deepgram/nova-3": {"stt_minute": 0.01}}."""
     turn: TurnSettings = Field(default_factory=TurnSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    phone: PhoneSettings = Field(default_factory=PhoneSettings)
     guard: GuardSettings = Field(default_factory=GuardSettings)
 
     @property

@@ -10,6 +10,9 @@ from livekit.agents.worker import ServerEnvOption
 
 from .call import Call, Plugins, build_plugins
 from .config import ConfigError, Settings, load_settings
+from .phone.answer import answer
+from .phone.line import is_phone, tuned
+from .speech.phrases import PhraseCache
 from .turns import load_vad
 
 logger = logging.getLogger("parley.worker")
@@ -58,8 +61,15 @@ def prewarm(process: JobProcess) -> None:
 async def run_call(ctx: JobContext) -> None:
     """Run one call from the first word to the hang-up."""
     settings = load_settings()
-    ctx.log_context_fields = {"room": ctx.room.name}
+    ctx.log_context_fields = {"room": ctx.job.room.name}
     detector = ctx.proc.userdata[_VAD]
     kept: Plugins | None = ctx.proc.userdata.pop(_PLUGINS, None)
     plugins = kept or build_plugins(settings, detector)
-    await Call(ctx=ctx, settings=settings, detector=detector, plugins=plugins).run()
+    line = None
+    if is_phone(settings, ctx.job.room.name):
+        phrases = PhraseCache(folder=settings.phrases_path, voice=settings.tts)
+        line = await answer(ctx, settings, plugins.voice, phrases)
+        if line is None:
+            return
+        settings = tuned(settings, line)
+    await Call(ctx=ctx, settings=settings, detector=detector, plugins=plugins, line=line).run()

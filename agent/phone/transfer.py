@@ -1,0 +1,207 @@
+"""Passes a call on: to a number at once (cold), or to somebody who is asked first (warm).
+
+The framework's own warm transfer moves a participant between rooms, which the open-source server
+does not do ("not implemented"). Here everybody stays in the caller's room, and who hears whom is
+decided by subscriptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from secrets import token_hex
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from livekit import api, rtc
+from livekit.agents import (
+    AgentSession,
+    AudioConfig,
+    BackgroundAudioPlayer,
+    BuiltinAudioClip,
+)
+from livekit.agents.utils.participant import wait_for_track_publication
+
+from ..config import ConfigError
+from .keypad import Keypad
+from .line import Line
+from .numbers import sip_or_tel
+from .outcome import Outcome, outcome_of
+from .trunks import find_outbound
+
+logger = logging.getLogger("parley.phone")
+
+ACCEPT, DECLINE = "1", "2"
+OFFERS = 2
+"""Times that somebody who answered is asked."""
+HOLD_VOLUME = 0.5
+VOICE_S = 5.0
+"""How long the sound of somebody who answered may take to appear in the room."""
+MAX_SAID_CHARS = 200
+"""Of the caller's last words, for the one who is asked."""
+
+
+async def cold(line: Line, number: str) -> Outcome:
+    """Have the caller's provider connect them to `number` (REFER) and hang up here."""
+    request = api.TransferSIPParticipantRequest(
+        participant_identity=line.identity,
+        room_name=line.room.name,
+        transfer_to=sip_or_tel(number),
+        ringing_timeout=Duration(seconds=round(line.settings.ring_s)),
+    )
+    try:
+        answer = await line.api.sip.transfer_sip_participant(request)
+    except (api.ServerError, TimeoutError) as e:
+        return outcome_of(e)
+    if answer.status == api.SIPTransferStatus.STS_TRANSFER_FAILED:
+        return Outcome.REJECTED
+    return Outcome.ANSWERED
+
+
+class Consultation:
+    """A warm transfer: the caller is on hold while somebody is called and asked.
+
+    Args:
+        line: The caller's line.
+        session: The call's session.
+        number: Whom to call.
+        name: What callers call them.
+        said: The caller's last words.
+    """
+
+    def __init__(
+        self, *, line: Line, session: AgentSession[Any], number: str, name: str, said: str
+    ) -> None:
+        self._line = line
+        self._session = session
+        self._number = number
+        self._name = name
+        self._said = said[:MAX_SAID_CHARS]
+        self._identity = f"transfer-{token_hex(4)}"
+        self._left = asyncio.Event()
+
+    async def hold(self) -> Outcome:
+        """Do all of it; the caller is back with the agent unless it was answered."""
+        room = self._line.room
+        music = BackgroundAudioPlayer()
+        room.on("participant_disconnected", self._on_left)
+        self._session.input.set_audio_enabled(False)
+        try:
+            await music.start(room=room)
+            _ = music.play(AudioConfig(BuiltinAudioClip.HOLD_MUSIC, volume=HOLD_VOLUME), loop=True)
+            outcome = await self._call()
+            await music.aclose()
+            if outcome is Outcome.ANSWERED:
+                outcome = await self._ask()
+        finally:
+            await music.aclose()
+            room.off("participant_disconnected", self._on_left)
+        if outcome is Outcome.ANSWERED:
+            await self._connect()
+        else:
+            await self._take_back()
+        return outcome
+
+    async def _call(self) -> Outcome:
+        settings = self._line.settings
+        try:
+            request = api.CreateSIPParticipantRequest(
+                sip_trunk_id=await find_outbound(self._line.api, settings.trunk),
+                sip_call_to=self._number,
+                room_name=self._line.room.name,
+                participant_identity=self._identity,
+                wait_until_answered=True,
+                ringing_timeout=Duration(seconds=round(settings.ring_s)),
+            )
+            await self._line.api.sip.create_sip_participant(request)
+        except ConfigError as e:
+            logger.error("no transfer: %s", e)
+            return Outcome.FAILED
+        except (api.ServerError, TimeoutError) as e:
+            return outcome_of(e)
+        return Outcome.ANSWERED
+
+    async def _ask(self) -> Outcome:
+        """Tell who is calling, to them alone, and wait for the key that takes the call."""
+        await self._voice()
+        await self._part(apart=True)
+        offer = (
+            f"Hello, this is Parley. I have a caller for {self._name} on the line, "
+            f"{f'who said: {self._said} ' if self._said else ''}"
+            "Press 1 to take the call, or 2 to decline."
+        )
+        keypad = Keypad(room=self._line.room, identity=self._identity)
+        keypad.start()
+        try:
+            for _ in range(OFFERS):
+                speech = self._session.say(
+                    offer, allow_interruptions=False, add_to_chat_ctx=False
+                )  # fmt: skip
+                key = asyncio.create_task(keypad.collect(1, key_s=self._line.settings.accept_s))
+                left = asyncio.create_task(self._left.wait())
+                await asyncio.wait({key, left}, return_when=asyncio.FIRST_COMPLETED)
+                left.cancel()
+                if not speech.done():
+                    _ = speech.interrupt(force=True)
+                if self._left.is_set():
+                    key.cancel()
+                    return Outcome.REJECTED
+                if (pressed := key.result()) in (ACCEPT, DECLINE):
+                    return Outcome.ANSWERED if pressed == ACCEPT else Outcome.REJECTED
+            return Outcome.NO_ANSWER
+        finally:
+            keypad.stop()
+
+    async def _voice(self) -> None:
+        """Wait for the track of the one who answered: what is not there cannot be kept apart."""
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(VOICE_S):
+                await wait_for_track_publication(
+                    self._line.room,
+                    identity=self._identity,
+                    kind=rtc.TrackKind.KIND_AUDIO,
+                )
+
+    async def _connect(self) -> None:
+        """Let them talk; the agent only waits for the end."""
+        self._line.passed_on = True
+        if self._line.limits:
+            self._line.limits.stop()
+        self._session.output.set_audio_enabled(False)
+        await self._part(apart=False)
+
+    async def _take_back(self) -> None:
+        request = api.RoomParticipantIdentity(room=self._line.room.name, identity=self._identity)
+        try:
+            await self._line.api.room.remove_participant(request)
+        except api.ServerError:
+            logger.info("they had hung up already")
+        await self._part(apart=False)
+        self._session.input.set_audio_enabled(True)
+
+    async def _part(self, *, apart: bool) -> None:
+        """Whether caller and callee hear each other; while not, only the callee hears the agent."""
+        me = self._line.room.local_participant
+        alone = [
+            rtc.ParticipantTrackPermission(participant_identity=self._identity, allow_all=True)
+        ]
+        me.set_track_subscription_permissions(
+            allow_all_participants=not apart, participant_permissions=alone if apart else []
+        )
+        pair = (self._line.identity, self._identity)
+        for listener, speaker in (pair, pair[::-1]):
+            there = self._line.room.remote_participants.get(speaker)
+            if there and listener in self._line.room.remote_participants:
+                await self._line.api.room.update_subscriptions(
+                    api.UpdateSubscriptionsRequest(
+                        room=self._line.room.name,
+                        identity=listener,
+                        track_sids=list(there.track_publications),
+                        subscribe=not apart,
+                    )
+                )
+
+    def _on_left(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._identity:
+            self._left.set()
