@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from agent.config import load_settings
-from bench import baseline, delays, document, environment, report
+from bench import baseline, delays, document, environment, phone, report
 from bench.contestants import Contestant, contestants
 from bench.cutoffs import cache
 from bench.cutoffs import measure as cutoffs
@@ -24,6 +24,7 @@ from bench.results import Run
 from bench.run import FULL, PLAIN, QUICK, Bench, Plan
 from caller.errors import CallerError
 from caller.voice import Voice
+from demo import sip_bridge
 from demo.media_server import ROOT, MediaServerError
 from demo.network import NoNetworkInterface, ensure_interface
 from demo.processes import ProcessError
@@ -144,6 +145,23 @@ def waterfall(
         document.add_waterfall(shifts)
     if problems := delays.problems(shifts):
         sys.exit("\n".join(problems))
+
+
+@app.command("phone")
+def on_the_phone(
+    document_it: Annotated[
+        bool, typer.Option("--document", help="Write its section of docs/benchmarks.md.")
+    ] = False,
+) -> None:
+    """Reply time on the telephone beside that in a room: same agent, stages and lines."""
+    try:
+        sip_bridge.ensure(_say)
+    except sip_bridge.BridgeError as e:
+        sys.exit(f"The benchmark could not go on. {e}")
+    heard = _in_rooms(phone.measure(FOLDER, _say))
+    print("\n" + phone.markdown(heard), flush=True)
+    if document_it:
+        document.add_phone(heard)
 
 
 def _in_rooms(measuring: Coroutine[Any, Any, _T]) -> _T:

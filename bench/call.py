@@ -10,8 +10,7 @@ from bench.results import Turn
 from caller.activity import Span
 from caller.errors import NoReply
 from caller.mouth import Spoken
-from caller.party import Heard
-from caller.room import Caller
+from caller.party import Heard, Party
 
 NOISE_AFTER_S = 0.7
 """From the reply's onset to the first noise."""
@@ -43,7 +42,7 @@ class Conversation:
     """
 
     def __init__(
-        self, caller: Caller, *, lines: Lines, requests: Callable[[], Awaitable[int]]
+        self, caller: Party, *, lines: Lines, requests: Callable[[], Awaitable[int]]
     ) -> None:
         self._caller = caller
         self._lines = lines

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import delays, report
+from bench import delays, phone, report
 from bench.cutoffs.measure import OURS, Point, curves_of, markdown
 from bench.delays import Shift
 from bench.environment import LOCK
@@ -94,6 +94,11 @@ def add_waterfall(shifts: list[Shift], path: Path = FILE) -> None:
         f"{delays.markdown(shifts)}"
     )
     write_section(path, name="waterfall", title="The waterfall and injected delays", body=body)
+
+
+def add_phone(paths: list[phone.Heard], path: Path = FILE) -> None:
+    """Write the section of the telephone."""
+    write_section(path, name="phone", title="On the telephone", body=phone.markdown(paths))
 
 
 def write_section(path: Path, *, name: str, title: str, body: str) -> None:

@@ -48,8 +48,10 @@ async def connected(one: Phone, other: Phone) -> tuple[Call, Call]:
     return await dialing, answered
 
 
-@pytest.mark.parametrize("codec", CODECS)
-async def test_sound_and_keys_go_both_ways_and_either_side_hangs_up(codec: Codec) -> None:
+@pytest.mark.parametrize(("codec", "keys"), [("PCMU", "1"), ("PCMA", "0123456789*#")])
+async def test_sound_and_keys_go_both_ways_and_either_side_hangs_up(
+    codec: Codec, keys: str
+) -> None:
     async with no_leaked_sockets():  # noqa: SIM117 - the phones must be gone before it looks
         async with Phone(codecs=(codec,)) as one, Phone(user="200") as other:
             if codec == "PCMA":
@@ -62,8 +64,8 @@ async def test_sound_and_keys_go_both_ways_and_either_side_hangs_up(codec: Codec
             await theirs.media.play(TONE)
             assert await heard_there.loudest_hz() == pytest.approx(440, abs=5)
             assert await heard_here.loudest_hz() == pytest.approx(440, abs=5)
-            await mine.media.press("0123456789*#")
-            assert await theirs.media.wait_for_keys(12, timeout_s=WAIT_S) == "0123456789*#"
+            await mine.media.press(keys)
+            assert await theirs.media.wait_for_keys(len(keys), timeout_s=WAIT_S) == keys
             await theirs.hang_up()
             await asyncio.wait_for(mine.ended.wait(), WAIT_S)
             assert mine.ended_reason == "the other side hung up"

@@ -115,5 +115,5 @@ def test_the_phone_bridge_is_built_once(
     assert (tmp_path / "builds").read_text().count("\n") == 1
     program(programs, "go", "#!/bin/sh\necho no proxy >&2; exit 1\n")
     (tmp_path / "bin" / "livekit-sip").unlink()
-    with pytest.raises(sip_bridge.BridgeError, match="failed: no proxy. Check the network"):
+    with pytest.raises(sip_bridge.BridgeError, match=r"failed: no proxy\. Check the network"):
         sip_bridge.ensure(print)

@@ -1,0 +1,151 @@
+"""Real telephone calls: livekit-server, livekit-sip, Redis, the gateway's engines, the worker.
+
+One stack serves all tests of the folder, so these tests share one event loop. What is missing is
+built or installed first; that it cannot be is an error, never a skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from agent.phone.trunks import Outbound
+from caller.ears import Ears
+from caller.phone import PhoneCaller
+from caller.sip.network import PERFECT, Line
+from caller.sip.phone import Phone
+from caller.sip.sdp import Codec
+from caller.voice import Voice
+from demo import debian, redis, sip_bridge
+from demo.phone import Extension, connect_number
+from demo.processes import ProcessError
+from demo.stack import Ports, Stack, StackConfig
+from tests.phone.mind import Mind
+
+MAX_CALLS = 4
+PIN, CUSTOMER = "4711", "peter@example.com"
+SECOND = "200"
+"""Number of the second phone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.timeout(240, func_only=True))
+            # Real time on a shared machine: what fails twice in a row fails.
+            item.add_marker(pytest.mark.flaky(reruns=1))
+            if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
+async def _no_leaked_tasks() -> AsyncIterator[None]:
+    """The session's loop holds the stack's own tasks; what a test adds must be gone after it."""
+    before = asyncio.all_tasks()
+    yield
+    current = asyncio.current_task()
+    leaked = {task for task in asyncio.all_tasks() - before if task is not current}
+    if leaked:
+        await asyncio.wait(leaked, timeout=2.0)
+    assert not [task for task in leaked if not task.done()]
+
+
+@pytest.fixture(scope="session")
+def bridge() -> None:
+    """Redis and livekit-sip, installed and built once."""
+    try:
+        redis.ensure(print)
+        sip_bridge.ensure(print)
+    except (debian.PackagesMissing, sip_bridge.BridgeError) as e:
+        pytest.fail(str(e))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mind() -> AsyncIterator[Mind]:
+    async with Mind() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def second() -> AsyncIterator[Phone]:
+    """A phone that calls are passed on to, and that the agent calls."""
+    async with Phone(user=SECOND) as phone:
+        yield phone
+
+
+def worker_env(second: Phone, folder: Path) -> dict[str, str]:
+    transfers = {
+        "support": {"to": second.uri},
+        "sales": {"to": SECOND, "warm": True},
+    }
+    return {
+        "AGENT_PHONE_MAX_CALLS": str(MAX_CALLS),
+        "AGENT_PHONE_LINES_PATH": str(folder / "lines"),
+        "AGENT_PHONE_ALLOW": SECOND,
+        "AGENT_PHONE_TRANSFERS": json.dumps(transfers),
+        "AGENT_PHONE_MENU": json.dumps({"1": "What is on my calendar tomorrow?"}),
+        "AGENT_PHONE_PINS": json.dumps({CUSTOMER: PIN}),
+        "AGENT_PHONE_RING_S": "10",
+        "AGENT_PHONE_ACCEPT_S": "8",
+    }
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(
+    bridge: None, mind: Mind, second: Phone, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stack]:
+    config = StackConfig(
+        ports=Ports.free(),
+        worker_env=worker_env(second, tmp_path_factory.mktemp("phone")),
+        gateway_args=["--llm-url", mind.url],
+        phone=True,
+        max_calls=2 * MAX_CALLS,
+    )
+    try:
+        async with Stack(config) as running:
+            yield running
+    except ProcessError as e:
+        pytest.fail(str(e))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def extension(stack: Stack, second: Phone) -> Extension:
+    host, port = second.endpoint.address
+    return await connect_number(stack, outbound=Outbound(address=f"{host}:{port}", numbers=["100"]))
+
+
+@pytest.fixture(scope="session")
+def voice() -> Voice:
+    return Voice()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def ears() -> AsyncIterator[Ears]:
+    own = Ears()
+    await own.load()
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def call(extension: Extension, voice: Voice) -> Callable[..., PhoneCaller]:
+    """Someone who calls the agent: `async with call() as caller`."""
+
+    def make(*, number: str = "caller", codec: Codec = "PCMU", line: Line = PERFECT) -> PhoneCaller:
+        return PhoneCaller(
+            extension.uri,
+            voice=voice,
+            number=number,
+            credentials=extension.credentials,
+            codecs=(codec,),
+            line=line,
+        )
+
+    return make
