@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .accounts import Accounts
+from .chain.settings import ChainSettings
 from .phone.settings import PhoneSettings
 from .routes import RealtimeRoute, Route, RouteError, parse_chain, parse_realtime
 
@@ -268,6 +269,7 @@ class Settings(Accounts):
     web: WebSettings = Field(default_factory=WebSettings)
     phone: PhoneSettings = Field(default_factory=PhoneSettings)
     guard: GuardSettings = Field(default_factory=GuardSettings)
+    chain: ChainSettings = Field(default_factory=ChainSettings)
 
     @property
     def stt_routes(self) -> list[Route]:

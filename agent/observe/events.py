@@ -1,4 +1,4 @@
-"""What the guards did for a caller whose call was in trouble: one log event, one count each."""
+"""What was done for a caller whose call was in trouble: one log event, one count each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from enum import StrEnum
 
 from livekit.agents import APIError
 
-from .metrics import GUARD
+from .metrics import GUARD, ROUTE_STATES, ROUTE_SWITCHES
 
 logger = logging.getLogger("parley.guard")
+_routes = logging.getLogger("parley.route")
 
 
 class GuardAction(StrEnum):
@@ -35,3 +36,23 @@ def guard_acted(action: GuardAction, *, stage: str, error: APIError | None = Non
     if error is not None:
         extra |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
     logger.log(level, action.value, extra=extra)
+
+
+def route_changed(state: str, *, stage: str, route: str) -> None:
+    """Note that a route's breaker has entered a state."""
+    ROUTE_STATES.labels(stage, route, state).inc()
+    level = logging.INFO if state == "closed" else logging.WARNING
+    _routes.log(level, "route", extra={"stage": stage, "route": route, "state": state})
+
+
+def route_switched(*, stage: str, failed: str, to: str, error: APIError) -> None:
+    """Note that a request goes on with another route. Of the error as little as `guard_acted`."""
+    ROUTE_SWITCHES.labels(stage, failed, to).inc()
+    extra = {
+        "stage": stage,
+        "failed": failed,
+        "next": to,
+        "error": type(error).__name__,
+        "status": getattr(error, "status_code", None),
+    }
+    _routes.warning("switched", extra=extra)

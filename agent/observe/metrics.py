@@ -28,6 +28,17 @@ GUARD = Counter(
     "What the caller was told because something failed or was late",
     ["action", "stage"],
 )
+ROUTE_STATES = Counter(
+    "parley_route_states",
+    "States that the circuit breakers of routes entered",
+    ["stage", "route", "state"],
+)
+ROUTE_SWITCHES = Counter(
+    "parley_route_switches",
+    "Requests that went on with another route of their chain",
+    ["stage", "failed", "next"],
+)
+ROUTE_TURNS = Counter("parley_route_turns", "Turns by the routes that served", ["stage", "route"])
 REPLY_S = Histogram(
     "parley_reply_seconds",
     "From the caller's end of speech to the agent's first sound, as the caller hears it",
