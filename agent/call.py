@@ -118,6 +118,8 @@ class Call:
         _close_plugins_after(session, self.ctx)
         _close_room_after(session, self.ctx)
         publisher = self._publisher(session, assistant)
+        presence = self._presence(session)
+        presence.watch()
         await session.start(
             assistant,
             room=self.ctx.room,
@@ -125,7 +127,7 @@ class Call:
             # Whoever may send data could ask a session host for the instructions and the history.
             session_host=False,
         )
-        self._presence(session)
+        presence.start()
         if self.line:
             self.line.attend(session)
             if self.line.outbound:
@@ -216,7 +218,7 @@ class Call:
         self.ctx.add_shutdown_callback(close_publisher)
         return publisher
 
-    def _presence(self, session: AgentSession[CallState]) -> None:
+    def _presence(self, session: AgentSession[CallState]) -> Presence:
         """Wait for callers who lose their connection; end the call of those who hang up."""
 
         def end(ending: Ending) -> None:
@@ -230,8 +232,8 @@ class Call:
             wait_s=self.settings.caller_return_s,
             welcome_back=self.settings.welcome_back,
         )
-        presence.start()
         session.on("close", lambda _: presence.stop())
+        return presence
 
 
 def _tell_turn(record: TurnRecord, publisher: Publisher) -> None:

@@ -122,6 +122,9 @@ class GuardSettings(BaseSettings):
     """Without a sound of the reply for so long, the filler is said."""
     filler_again_s: float = Field(4.0, ge=0.5, le=30)
     """After a filler and so long without a sound of the reply, the second one is said."""
+    filler_gap_s: float = Field(2.5, ge=0.5, le=30)
+    """Silence in the middle of a reply after which the filler is said. A voice that stalls once is
+    missed after 1.0 and heard again within 1.5."""
     turn_deadline_s: float = Field(8.0, ge=1, le=60)
     """Retries and fallbacks of a turn end here, and the apology is said."""
     breaker_failures: int = Field(5, ge=1, le=100)

@@ -49,18 +49,27 @@ class Presence:
         self._welcome_back = welcome_back
         self._deadline: asyncio.TimerHandle | None = None
         self._hung_up = False
+        self._started = False
+        self._left_early: rtc.RemoteParticipant | None = None
 
-    def start(self) -> None:
-        """Begin to watch the room."""
+    def watch(self) -> None:
+        """Begin to watch the room, before the session is started: some callers leave at once."""
         self._room.on("participant_connected", self._on_connected)
         self._room.on("participant_disconnected", self._on_disconnected)
+
+    def start(self) -> None:
+        """Take care of the session, which has been started."""
+        self._started = True
         self._room.local_participant.register_rpc_method(HANG_UP_METHOD, self._on_hang_up)
+        if self._left_early:
+            self._on_disconnected(self._left_early)
 
     def stop(self) -> None:
         """Stop watching; nobody is waited for any more."""
         self._room.off("participant_connected", self._on_connected)
         self._room.off("participant_disconnected", self._on_disconnected)
-        self._room.local_participant.unregister_rpc_method(HANG_UP_METHOD)
+        if self._started:
+            self._room.local_participant.unregister_rpc_method(HANG_UP_METHOD)
         self._stop_waiting()
 
     async def _on_hang_up(self, _: rtc.RpcInvocationData) -> str:
@@ -72,6 +81,9 @@ class Presence:
         if participant.kind not in DEFAULT_PARTICIPANT_KINDS or self._somebody_is_there():
             return
         if self._hung_up:
+            return
+        if not self._started:
+            self._left_early = participant
             return
         if participant.attributes.get(RETURNS_ATTRIBUTE):
             logger.info("caller is away", extra={"wait_s": self._wait_s})

@@ -38,6 +38,11 @@ _HEALED_MS = 4_000
 first sound that is awaited for 1.5 s and asked for again."""
 _LONGEST_MS = 5_000
 """Dead air while anything can still speak, whatever happens."""
+_REQUESTS = 16
+"""Sockets and requests of a question; without a fault it takes 5 to 8, by how often it is
+speculated."""
+_REQUESTS_OF_A_DEAD_STAGE = 80
+"""The same while a stage is asked again and again until the agent hangs up, after some 12 s."""
 _QUESTIONS_A_CALL = 7
 
 
@@ -53,6 +58,7 @@ class Drill:
         outcome: What must come of the caller's request.
         dead_air_ms: The longest silence while the caller waits may be no longer.
         bookings: Flights that may have been booked in the end.
+        requests: Sockets and requests that the gateway may see at most.
         muted_s: Silence of the caller before it speaks.
         reason: Why the bar of this row is another one than that of the same case elsewhere.
         barge_in: Whether the caller interrupts the reply with another request.
@@ -64,6 +70,7 @@ class Drill:
     outcome: Outcome = "answer"
     dead_air_ms: int = _HEALED_MS
     bookings: int = 1
+    requests: int = _REQUESTS
     muted_s: float = 0.0
     reason: str = ""
     barge_in: bool = False
@@ -121,6 +128,7 @@ DRILLS: tuple[Drill, ...] = (
         outcome="hang up",
         dead_air_ms=_LONGEST_MS,
         bookings=0,
+        requests=_REQUESTS_OF_A_DEAD_STAGE,
     ),
     _case("F07", "caller muted for 11 s, then speaks", muted_s=11.0),
     _case(
@@ -161,6 +169,13 @@ DRILLS: tuple[Drill, ...] = (
         "F18",
         "the voice stalls in the middle of the reply",
         _tts("half_open", at={"word": 6}, limit=1),
+    ),
+    _case(
+        "F18b",
+        "the voice stalls three times in one reply, twice without a sound",
+        _tts("half_open", connection=1, at={"word": 6}),
+        _tts("half_open", connection=[2, 3], at={"message": 1}),
+        dead_air_ms=_LONGEST_MS,
     ),
     _case(
         "F19",
@@ -236,6 +251,7 @@ DRILLS: tuple[Drill, ...] = (
         outcome="hang up",
         dead_air_ms=_LONGEST_MS,
         bookings=0,
+        requests=_REQUESTS_OF_A_DEAD_STAGE,
     ),
 )
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
+from livekit.plugins.gateflow import STTTimeouts
+
 from drills.cases import Drill
 
 _ASKED_PER_SPEECH = (
@@ -16,12 +18,12 @@ _OVER_GATEFLOW = {"F06": _ASKED_PER_SPEECH, "F29": _ASKED_PER_SPEECH}
 """Cases that end otherwise over GateFlow's wire, and why."""
 _LATER_OVER_GATEFLOW = {
     "F03": "each time the whole stretch of speech is recognised anew",
-    "F05": "a request that is never answered is made again after 5 s",
+    "F05": f"a request that is never answered is made again after {STTTimeouts().first_line_s:g} s",
 }
 """Cases that take longer to heal there, within the same bars, and why."""
 _SLOWER = (
-    "; every row waits some 0.8 s longer than over AIgateway, because this wire takes whole "
-    "stretches of speech: recognising begins when the caller pauses"
+    "; every row waits longer than over AIgateway, because this wire takes whole stretches of "
+    "speech: recognising begins when the caller pauses"
 )
 _NOT_OVER_GATEFLOW = {"F20": "cancelling is closing the connection, after which nothing comes"}
 """Cases that cannot occur there, and why."""

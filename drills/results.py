@@ -68,6 +68,9 @@ class Drilled:
             f"{self.bookings} bookings instead of {drill.bookings}": (
                 self.bookings != drill.bookings
             ),
+            f"{self.requests} requests, more than {drill.requests}": (
+                self.requests > drill.requests
+            ),
             f"{self.lost} of the caller's words were lost": self.lost > 0,
         }
         return [problem for problem, found in checks.items() if found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import inf
 from typing import TypeVar
@@ -56,6 +56,7 @@ class TurnClock:
         filler_due_s: Seconds after the commit after which silence is filled.
         again_s: Seconds after a filler after which silence is filled again.
         deadline_s: Seconds after which nothing more is awaited.
+        gap_s: Seconds of silence in the middle of the answer after which it is filled.
         committed_at: Event loop time at which the turn was known to have ended; None before.
         filled_at: Event loop time of the last filler; None before the first.
         heard_at: Event loop time of the newest sound of the answer; None before the first.
@@ -66,9 +67,39 @@ class TurnClock:
     filler_due_s: float
     again_s: float
     deadline_s: float
+    gap_s: float
     committed_at: float | None = None
     filled_at: float | None = None
     heard_at: float | None = None
+    _sound_from: float = field(default=0.0, init=False)
+    _sound_s: float = field(default=0.0, init=False)
+
+    def fill(self, now: float) -> Lapse:
+        """Silence is filled now: for the first time, or again."""
+        again, self.filled_at = self.filled_at is not None, now
+        return Lapse(LapseKind.STILL_SLOW if again else LapseKind.SLOW)
+
+    def sounded(self, now: float, seconds: float) -> None:
+        """So much more of the answer was given out, to be heard after what came before."""
+        if self.heard_at is None or now > self.silent_at():
+            self._sound_from, self._sound_s = now, 0.0
+        self._sound_s += seconds
+        self.heard_at = now
+
+    def silent_at(self) -> float:
+        """Loop time at which what was given out has been heard; never, before the commit."""
+        if self.committed_at is None:
+            return inf
+        return max(self._sound_from, self.committed_at) + self._sound_s
+
+    def gap_filler_at(self) -> float:
+        """Loop time of the next filler in the middle of the answer."""
+        due = self.silent_at() + self.gap_s
+        return due if self.filled_at is None else max(due, self.filled_at + self.again_s)
+
+    def gap_ends_at(self) -> float:
+        """Loop time at which an answer that has fallen silent is given up."""
+        return self.silent_at() + self.deadline_s
 
     def filler_at(self) -> float:
         """Loop time of the next filler; never, while the turn is not committed."""
@@ -83,29 +114,39 @@ class TurnClock:
         return started + self.deadline_s
 
 
-async def guarded(source: AsyncIterator[_T], clock: TurnClock) -> AsyncIterator[_T | Lapse]:
+async def guarded(
+    source: AsyncIterator[_T], clock: TurnClock, *, seconds: Callable[[_T], float] | None = None
+) -> AsyncIterator[_T | Lapse]:
     """Pass a stream on, with a `Lapse` where it is late, fails or breaks off.
 
-    Only the first item has a deadline here: what comes after it is watched by the plugin that makes
-    it. The source is closed whatever happens.
+    The source is closed whatever happens.
+
+    Args:
+        source: Text or audio.
+        clock: Of the turn.
+        seconds: How long an item is heard; then a silence between two items is a lapse too. Without
+            it only the first item has a deadline: text that is late may not be missed yet.
     """
     begun = False
     loop = asyncio.get_running_loop()
     try:
-        first = asyncio.ensure_future(anext(source))
-        try:
-            while not await _done_by(first, clock.filler_at, clock.give_up_at):
-                if loop.time() >= clock.give_up_at():
-                    yield Lapse(LapseKind.FAILED, APITimeoutError())
-                    return
-                again = clock.filled_at is not None
-                clock.filled_at = loop.time()
-                yield Lapse(LapseKind.STILL_SLOW if again else LapseKind.SLOW)
-            yield first.result()
-        finally:
-            first.cancel()
-            await asyncio.wait([first])
-        begun = True
+        while not begun or seconds:
+            filler_at = clock.gap_filler_at if begun else clock.filler_at
+            ends_at = clock.gap_ends_at if begun else clock.give_up_at
+            coming = asyncio.ensure_future(anext(source))
+            try:
+                while not await _done_by(coming, filler_at, ends_at):
+                    if loop.time() >= ends_at():
+                        raise APITimeoutError()
+                    yield clock.fill(loop.time())
+                item = coming.result()
+            finally:
+                coming.cancel()
+                await asyncio.wait([coming])
+            begun = True
+            if seconds:
+                clock.sounded(loop.time(), seconds(item))
+            yield item
         async for item in source:
             yield item
     except StopAsyncIteration:

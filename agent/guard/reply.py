@@ -98,7 +98,8 @@ class ReplyGuard:
                 yield part
             return
         clock = self._voice_clock()
-        async for item in _settling(guarded(source, clock), self._voice):
+        audio = guarded(source, clock, seconds=lambda frame: frame.duration)
+        async for item in _settling(audio, self._voice):
             if not isinstance(item, Lapse):
                 self._clock.heard_at = asyncio.get_running_loop().time()
                 yield item
@@ -181,6 +182,7 @@ class ReplyGuard:
             filler_due_s=self._settings.filler_after_s,
             again_s=self._settings.filler_again_s,
             deadline_s=self._settings.turn_deadline_s,
+            gap_s=self._settings.filler_gap_s,
             committed_at=committed_at,
         )
 

@@ -255,9 +255,7 @@ async def test_S16_S17_no_fault_makes_a_plugin_print_a_secret(printed: Printed) 
     async with thief() as (elsewhere, came):
         cases = [(stage, do) for do, kind in KINDS.items() for stage in kind.stages]
         await asyncio.gather(*(meet(stage, do, elsewhere) for stage, do in cases))
-    # aiohttp follows the redirect of a handshake, without the key and with nothing that was said
-    assert {text.split()[0] for text in came} <= {"GET"}
-    assert not [text for text in came if "Authorization" in text]
+    assert came == []
     everything = printed.everything()
     assert "credentials inside base_url are ignored" in everything, "no record was watched"
     assert printed.spans.get_finished_spans(), "no span was watched"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -119,6 +121,11 @@ def test_queries(decode: Callable[[dict[str, str]], Any], query: dict[str, str])
     take_or_refuse(decode, query)
 
 
+MOST_MEMORY = 1024 * 1024
+"""Beside the text itself, which some of these decoders are given as bytes."""
+MOST_S = 2.0
+"""Of the processor, which tells of no other process; the largest takes a tenth, watched."""
+
 HOSTILE = {
     "nan": '{"type": "audio", "at": NaN}',
     "infinity": '{"type": "audio", "at": 1e999}',
@@ -131,9 +138,20 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("decode", OF_TEXTS.values(), ids=OF_TEXTS.keys())
-def test_hostile_texts_are_refused(decode: Callable[[str], Any], text: str) -> None:
-    with pytest.raises((ProtocolError, Refused)):
-        decode(text)
+def test_hostile_texts_are_refused_with_little_memory_and_time(
+    decode: Callable[[str], Any], text: str
+) -> None:
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        with pytest.raises((ProtocolError, Refused)):
+            decode(text)
+        took_s = time.process_time() - began
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most <= 2 * len(text) + MOST_MEMORY
+    assert took_s <= MOST_S
 
 
 def test_text_that_is_no_unicode_is_refused_where_it_is_read() -> None:

@@ -12,6 +12,7 @@ from livekit import rtc
 from livekit.agents import (
     APIConnectionError,
     APIStatusError,
+    utils,
 )
 from livekit.plugins import aigateway
 
@@ -131,6 +132,32 @@ async def test_F05_half_open_socket_is_noticed_while_speech_flows() -> None:
     assert isinstance(heard.errors[0].error, aigateway.StalledError)
     assert heard.faults == {"stalled": 1}
     assert time.monotonic() - started < 5.0
+
+
+async def test_F05_one_word_into_a_half_open_socket_is_heard_without_being_said_again() -> None:
+    async with server(hold, transcribe) as srv, ear(srv.url) as it:
+        talking = asyncio.create_task(speak(it.stream, say(WORDS[:1], pause_ms=20_000)))
+        async with asyncio.timeout(8.0):  # a watchdog and a heartbeat would take longer
+            while not it.heard.finals:
+                await asyncio.sleep(0.02)
+        await utils.aio.cancel_and_wait(talking)
+        heard = await it.finish()
+    assert heard.finals == WORDS[:1]
+    assert len(srv.connections["stt"]) == 2
+    assert heard.faults == {"stalled": 1}
+
+
+async def test_F05_who_answers_pings_is_not_left_for_having_nothing_to_say() -> None:
+    async def deaf(conn: Connection) -> None:
+        async for _ in conn.ws:
+            pass
+
+    timeouts = aigateway.STTTimeouts(pong_s=0.3)
+    async with server(deaf) as srv, ear(srv.url, timeouts=timeouts) as it:
+        await speak(it.stream, say(WORDS[:2], pause_ms=1500))
+        assert len(srv.connections["stt"]) == 1
+        assert it.engine.faults.counts == {}
+        await it.stream.aclose()
 
 
 async def test_F05_watchdog_leaves_a_quiet_room_alone() -> None:

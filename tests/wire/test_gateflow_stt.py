@@ -85,6 +85,17 @@ async def test_F01_F05_F12_F27_what_breaks_off_is_asked_again(
             assert kind in met.counts or (kind == "timed_out" and "stalled" in met.counts)
 
 
+async def test_F05_a_gateway_that_is_only_slow_gets_more_time_when_it_is_asked_again() -> None:
+    timeouts = gateflow.STTTimeouts(first_line_s=1.0)
+    async with rig() as it:
+        it.fault("stt", "delay", ms=1500)
+        ears = gateflow.STT(**it.access, timeouts=timeouts)
+        with FaultsMet(ears.faults) as met:
+            event = await ears.recognize(frames(spoken()), conn_options=TWICE)
+            assert event.alternatives[0].text == WORDS
+            assert met.counts == {"timed_out": 1}
+
+
 @pytest.mark.parametrize("size", [1, 7])
 async def test_F08_lines_in_pieces_and_several_in_one_are_put_together(size: int) -> None:
     async with rig() as it:

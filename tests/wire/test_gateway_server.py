@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from gateway.config import GatewayConfig, Limits
 from gateway.errors import ConfigError, UnknownModel
@@ -68,6 +72,27 @@ async def test_health_and_stats_need_no_key() -> None:
             assert (answer.status, await answer.json()) == (200, {"status": "ready"})
         async with http.get(base + "/admin/stats") as answer:
             assert await answer.json() == gateway.stats.snapshot()
+
+
+@pytest.mark.parametrize(("peer", "status"), [("127.0.0.1", 404), ("192.0.2.7", 403)])
+async def test_only_this_machine_may_ask_admin(peer: str, status: int) -> None:
+    async with serving() as (gateway, _):
+        transport = cast(
+            asyncio.Transport,
+            SimpleNamespace(
+                get_extra_info=lambda name, default=None: (
+                    (peer, 5) if name == "peername" else default
+                ),
+                is_closing=lambda: False,
+            ),
+        )
+        runner = gateway._runner
+        assert runner is not None
+        request = make_mocked_request(
+            "PUT", "/admin/nothing", headers={"Host": "localhost"}, transport=transport
+        )
+        answer = await runner.app._handle(request)
+        assert answer.status == status
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}])
@@ -258,6 +283,31 @@ def test_a_taken_port_says_so_in_one_line() -> None:
     assert done.returncode == 1
     assert "another program" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+async def test_a_fault_script_is_put_in_force_and_its_seed_is_printed(tmp_path: Path) -> None:
+    script = tmp_path / "faults.json"
+    script.write_text('{"faults": [{"stage": "llm", "do": "http_status", "status": 418}]}')
+    options = ["--port", "0", "--preload", "none", "--faults", str(script)]
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "gateway", *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "GATEWAY_KEY"},
+    )
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().split()[-1]
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(url + "/chat/completions", json=CHAT) as answer,
+        ):
+            assert answer.status == 418
+    finally:
+        process.terminate()
+        _, err = await process.communicate()
+    assert re.search(r"1 faults, seed \d+", err.decode())
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from math import inf
 
 from livekit.agents import APIConnectionError
 
@@ -11,13 +12,16 @@ from tests import virtual_time
 
 
 def clock_of(loop: asyncio.AbstractEventLoop, **fields: float) -> TurnClock:
-    return TurnClock("turn", loop.time(), filler_due_s=1.2, again_s=4.0, deadline_s=8.0, **fields)
+    return TurnClock(
+        "turn", loop.time(), filler_due_s=1.2, again_s=4.0, deadline_s=8.0, gap_s=2.5, **fields
+    )
 
 
 def run(
-    *steps: float | str | Exception, filled_s: float | None = None
+    *steps: float | str | Exception, filled_s: float | None = None, item_s: float = 0.0
 ) -> list[tuple[float, object]]:
     """Guard a source that waits (numbers), yields (texts) or fails; what came out, and when."""
+    seconds = (lambda _: item_s) if item_s else None
 
     async def source() -> AsyncIterator[str]:
         for step in steps:
@@ -36,7 +40,7 @@ def run(
             clock.filled_at = started + filled_s
         return [
             (round(loop.time() - started, 3), item.kind if isinstance(item, Lapse) else item)
-            async for item in guarded(source(), clock)
+            async for item in guarded(source(), clock, seconds=seconds)
         ]
 
     return virtual_time.run(main())
@@ -69,7 +73,7 @@ def test_a_black_hole_is_filled_twice_and_given_up_at_the_deadline() -> None:
 
 
 def test_what_was_heard_of_the_answer_puts_the_filler_off() -> None:
-    clock = TurnClock("turn", 9.0, 1.2, 4.0, 8.0, committed_at=10.0)
+    clock = TurnClock("turn", 9.0, 1.2, 4.0, 8.0, 2.5, committed_at=10.0)
     assert clock.filler_at() == 11.2
     clock.heard_at = 12.0
     assert clock.filler_at() == 13.2
@@ -86,6 +90,30 @@ def test_breaking_off_is_not_failing() -> None:
 
 def test_a_slow_stream_is_left_alone_once_it_has_begun() -> None:
     assert run(0.1, "a", 30.0, "b") == [(0.1, "a"), (30.1, "b")]
+
+
+def test_a_silence_in_the_middle_of_audio_is_filled_and_in_the_end_given_up() -> None:
+    assert run(0.5, "a", "b", 4.0, "c", item_s=1.0) == [
+        *[(0.5, "a"), (0.5, "b")],  # heard until 2.5
+        *[(4.5, "c")],
+    ]
+    assert run(0.5, "a", 60.0, "too late", item_s=1.0) == [
+        (0.5, "a"),
+        (4.0, LapseKind.SLOW),
+        (8.0, LapseKind.STILL_SLOW),
+        (9.5, LapseKind.BROKE_OFF),
+    ]
+
+
+def test_what_is_ready_before_the_turn_has_ended_is_heard_from_its_end_on() -> None:
+    clock = TurnClock("turn", 0.0, 1.2, 4.0, 8.0, 2.5)
+    clock.sounded(1.0, 0.5)
+    clock.sounded(3.0, 0.5)
+    assert clock.gap_filler_at() == inf
+    clock.committed_at = 4.0
+    assert clock.silent_at() == 5.0
+    clock.sounded(8.0, 0.5)
+    assert clock.silent_at() == 8.5
 
 
 def test_a_turn_that_has_not_ended_is_not_filled() -> None:

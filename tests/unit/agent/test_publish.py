@@ -136,7 +136,7 @@ def caller(*, returns: bool, reason: int = LEFT, kind: int = STANDARD) -> Any:
     return SimpleNamespace(kind=kind, attributes=attributes, disconnect_reason=reason)
 
 
-def watch(room: Room, session: Session, *, wait_s: float = 60) -> Presence:
+def watch(room: Room, session: Session, *, wait_s: float = 60, started: bool = True) -> Presence:
     presence = Presence(
         room=cast(rtc.Room, room),
         session=cast("AgentSession[Any]", session),
@@ -144,7 +144,9 @@ def watch(room: Room, session: Session, *, wait_s: float = 60) -> Presence:
         wait_s=wait_s,
         welcome_back="hello again",
     )
-    presence.start()
+    presence.watch()
+    if started:
+        presence.start()
     return presence
 
 
@@ -161,6 +163,18 @@ async def test_a_page_that_stays_away_ends_the_call() -> None:
     room, session = Room(), Session()
     presence = watch(room, session, wait_s=0)
     room.emit("participant_disconnected", caller(returns=True))
+    await asyncio.sleep(0.01)
+    presence.stop()
+    assert session.done == ["interrupt", "caller_away"]
+
+
+async def test_who_leaves_before_the_session_has_begun_is_waited_for_then() -> None:
+    room, session = Room(), Session()
+    presence = watch(room, session, wait_s=0, started=False)
+    room.emit("participant_disconnected", caller(returns=True))
+    await asyncio.sleep(0.01)
+    assert session.done == []
+    presence.start()
     await asyncio.sleep(0.01)
     presence.stop()
     assert session.done == ["interrupt", "caller_away"]

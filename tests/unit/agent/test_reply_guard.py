@@ -169,6 +169,24 @@ def test_the_voice_gets_a_moment_however_late_the_words_came(guard: ReplyGuard) 
     assert virtual_time.run(main())[-1].data == frame(1).data
 
 
+def test_a_voice_that_stalls_again_and_again_is_never_silent_for_five_seconds(
+    guard: ReplyGuard,
+) -> None:
+    async def main() -> tuple[list[float], bytes]:
+        loop = asyncio.get_running_loop()
+        voice = audio(1, 8.0, 2, 60.0)
+        heard_until, silences, last = loop.time(), [], b""
+        async for piece in guard.audio(stream_text("Hello."), lambda _: voice):
+            silences.append(loop.time() - heard_until)
+            heard_until = max(heard_until, loop.time()) + piece.duration
+            last = bytes(piece.data)
+        return silences, last
+
+    silences, last = virtual_time.run(main())
+    assert max(silences) < 4.0
+    assert last == APOLOGY[-1]
+
+
 async def stream_text(text: str) -> AsyncIterator[str]:
     yield text
 

@@ -22,6 +22,9 @@ class STTTimeouts:
     """Silence of both caller and server while a final is owed, before it is fetched over another
     connection: the caller has stopped and is waiting. The gateway's own budget is 0.14 s; a
     recogniser on a busy machine took 1 s."""
+    pong_s: float = 1.5
+    """From a ping to its pong, when the caller has spoken and the server has said nothing since:
+    without one the socket is half-open. A word is too short for the watchdog."""
     heartbeat_s: float = 10.0
     """WebSocket ping interval; a pong has half of it to arrive."""
     send_s: float = 5.0

@@ -36,6 +36,12 @@ _LIVE_AFTER_S = 1.0
 """Results of a replay may lag this long behind its last packet."""
 _WATCHDOG_VOICE_SHARE = 0.3
 """Share of the watchdog's time that must be voiced before silence from the server is suspicious."""
+_ASK_AFTER_VOICE_S = 1.0
+"""Speech that the server says nothing about before it is asked whether it is there."""
+_ASK_AFTER_SILENCE_MS = 300.0
+"""The same, when the caller has stopped: half of it are stops inside words."""
+_LEAST_VOICE_S = 0.1
+"""Less sound than this is a click, and nothing is owed for it."""
 _TRAILING_SILENCE_S = 1.0
 """Sent at the end in the ``minimal`` dialect, so that the server notices the end of the
 utterance."""
@@ -66,6 +72,11 @@ class Watchdog:
     def heard(self) -> None:
         """The server transcribed something."""
         self.patience_s = self.initial_s
+
+    @property
+    def factor(self) -> float:
+        """By how much every wait for the server is longer now."""
+        return self.patience_s / self.initial_s
 
 
 class Link:
@@ -112,6 +123,8 @@ class Link:
         now = time.monotonic()
         self._heard_at = now
         self._heard_cursor = feed.ring.cursor
+        self._asked_at: float | None = None
+        self._asked_cursor = feed.ring.cursor
         self._sent_at = now
         replays = feed.ring.unsent > _REPLAY_S * feed.sample_rate
         self._behind_at = now if replays else now - _LIVE_AFTER_S
@@ -259,6 +272,7 @@ class Link:
             if now - self._sent_at >= self._options.timeouts.keepalive_s:
                 await self._keep_alive()
             self._check_watchdog(now)
+            await self._check_pulse(now)
 
     def _drained(self, waited_s: float) -> bool:
         if waited_s >= self._options.timeouts.drain_s:
@@ -280,9 +294,26 @@ class Link:
             self._watchdog.fired()
             raise StalledError("no transcript while speech flows")
 
+    async def _check_pulse(self, now: float) -> None:
+        """Whoever does not even answer a ping hears nothing: no need to wait for words."""
+        if self._asked_at is not None and self._socket.heard_at < self._asked_at:
+            if now - self._asked_at >= self._options.timeouts.pong_s * self._watchdog.factor:
+                self._watchdog.fired()
+                raise StalledError("no pong after speech")
+        elif self._unanswered():
+            self._asked_at, self._asked_cursor = now, self._feed.ring.cursor
+            await self._socket.ping()
+
+    def _unanswered(self) -> bool:
+        """Whether the caller spoke and the server, not asked since, has said nothing of it."""
+        rate = self._feed.sample_rate
+        since = max(self._heard_cursor, self._asked_cursor)
+        voiced_s = self._feed.runs.voiced_between(since, self._feed.ring.cursor) / rate
+        stopped = self._feed.runs.silent_ms >= _ASK_AFTER_SILENCE_MS
+        return self.live and voiced_s >= (_LEAST_VOICE_S if stopped else _ASK_AFTER_VOICE_S)
+
     def _final_overdue(self, quiet_s: float) -> bool:
-        patience = self._watchdog.patience_s / self._watchdog.initial_s
-        final_s = self._options.timeouts.final_s * patience
+        final_s = self._options.timeouts.final_s * self._watchdog.factor
         silent_s = self._feed.runs.silent_ms / 1000
         return self._transcriber.owed and min(quiet_s, silent_s) >= final_s
 

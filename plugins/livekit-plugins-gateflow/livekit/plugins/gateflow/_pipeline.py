@@ -84,15 +84,12 @@ class PipelineSession(RealtimeSession):
         tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
     ) -> asyncio.Future[llm.GenerationCreatedEvent]:
         """Answer the turn that was committed; fails when there is none."""
+        recording, self._committed = self._committed, b""
+        if not recording:
+            return self._no_reply("a GateFlow pipeline answers audio only, and there is none")
         created: asyncio.Future[llm.GenerationCreatedEvent] = (
             asyncio.get_running_loop().create_future()
         )
-        recording, self._committed = self._committed, b""
-        if not recording:
-            created.set_exception(
-                llm.RealtimeError("a GateFlow pipeline answers audio only, and there is none")
-            )
-            return created
         self.interrupt()
         self._turn = asyncio.create_task(
             self._answer(recording, created), name="gateflow.pipeline.turn"

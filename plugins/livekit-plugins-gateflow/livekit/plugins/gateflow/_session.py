@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -113,6 +114,13 @@ class RealtimeSession(llm.RealtimeSession[Never]):
                 frame.sample_rate, self._opts.sample_rate, num_channels=frame.num_channels
             )
         return self._resampler.push(frame)
+
+    @staticmethod
+    def _no_reply(reason: str) -> asyncio.Future[llm.GenerationCreatedEvent]:
+        """What `generate_reply` returns when there will be none."""
+        created = asyncio.get_running_loop().create_future()
+        created.set_exception(llm.RealtimeError(reason))
+        return created
 
     def _end_generation(self) -> None:
         if self._generation is not None:

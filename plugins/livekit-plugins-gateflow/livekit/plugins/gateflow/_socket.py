@@ -101,13 +101,7 @@ class SocketSession(RealtimeSession):
         tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
     ) -> asyncio.Future[llm.GenerationCreatedEvent]:
         """Fail: nothing on this wire asks for a reply; they come when the caller has spoken."""
-        created: asyncio.Future[llm.GenerationCreatedEvent] = (
-            asyncio.get_running_loop().create_future()
-        )
-        created.set_exception(
-            llm.RealtimeError("the GateFlow socket cannot be asked for a reply: it answers speech")
-        )
-        return created
+        return self._no_reply("the GateFlow socket cannot be asked for a reply: it answers speech")
 
     def commit_audio(self) -> None:
         """The gateway finds the end of a turn itself."""

@@ -11,7 +11,7 @@ from typing import Never
 
 import aiohttp
 from livekit import rtc
-from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
+from livekit.agents import APIConnectOptions, APIError, APITimeoutError, stt, utils, vad
 from livekit.agents.language import LanguageCode
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import AudioBuffer
@@ -28,6 +28,10 @@ from ._codec.stt import Transcript, decode
 from ._http import Patience, Post
 from ._limits import STTTimeouts
 from .models import STTModels
+
+_SLOW = 2.0
+"""A gateway that is only slow is made slower by asking it anew: after a silence it gets so many
+times as long, until it has answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ class STT(stt.STT[Never]):
         """The faults that requests have met, healed ones included."""
         self._vad = vad
         self._session = http_session
+        self._slowness = 1.0
         self._streams = weakref.WeakSet[SpeechStream]()
 
     @property
@@ -140,9 +145,28 @@ class STT(stt.STT[Never]):
         Raises:
             APIError: It failed, or ended without a final.
         """
+        answered = False
+        try:
+            async with aclosing(self._answer(buffer, conn_options)) as messages:
+                async for message in messages:
+                    answered, self._slowness = True, 1.0
+                    yield message
+                    if message.is_final:
+                        return
+        except APITimeoutError:
+            if not answered:
+                self._slowness = _SLOW
+            raise
+        raise ProtocolError("the transcription ended without a final")
+
+    async def _answer(
+        self, buffer: AudioBuffer, conn_options: APIConnectOptions
+    ) -> AsyncGenerator[Transcript]:
+        """What comes back for one request."""
         opts = self._opts
         patience = Patience(
-            first_s=opts.timeouts.first_line_s, between_s=opts.timeouts.between_lines_s
+            first_s=opts.timeouts.first_line_s * self._slowness,
+            between_s=opts.timeouts.between_lines_s,
         )
         request = Post(
             self._ensure_session(),
@@ -165,9 +189,6 @@ class STT(stt.STT[Never]):
                 if isinstance(message, Transcript):
                     answer.patience.on_piece()
                     yield message
-                    if message.is_final:
-                        return
-        raise ProtocolError("the transcription ended without a final")
 
     async def _recognize_impl(
         self,

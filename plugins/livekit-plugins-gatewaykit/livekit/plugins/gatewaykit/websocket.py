@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import aiohttp
 from livekit.agents import APIError, utils
 
-from .errors import from_close_code, from_status, from_transport
+from .errors import from_close_code, from_transport
 
 _REQUEST_ID_HEADERS = ("x-request-id", "dg-request-id", "request-id")
 _MAX_REQUEST_ID_CHARS = 128
@@ -56,6 +58,8 @@ class Socket:
         self._closed = asyncio.Event()
         self._binary_received = False
         self.opened_at = time.monotonic()
+        self.heard_at = self.opened_at
+        """Monotonic time at which anything last came, pongs included."""
         self.request_id = _request_id(ws)
         self._reader = asyncio.create_task(self._read(), name="gateway.socket.read")
 
@@ -76,7 +80,8 @@ class Socket:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                ws = await session.ws_connect(
+                ws = await aiohttp.ClientSession._ws_connect(
+                    cast("aiohttp.ClientSession", _NoRedirects(session)),
                     url,
                     headers=headers,
                     heartbeat=options.heartbeat_s,
@@ -84,15 +89,12 @@ class Socket:
                     max_msg_size=options.max_message_bytes,
                     # a compressed bomb passes any limit on the bytes that arrive
                     compress=0,
+                    autoping=False,  # a pong is what `ping` waits for
                 )
         except Exception as exc:  # every kind of failure is mapped, and none may chain the request
             error = from_transport(exc, what="handshake failed")
         else:
-            if not ws._response.history:
-                return cls(ws, options)
-            # aiohttp drops the key on the way to another origin, but who answers there is not ours
-            await ws.close()
-            error = from_status(ws._response.history[0].status, what="handshake was redirected")
+            return cls(ws, options)
         raise error from None
 
     @property
@@ -115,12 +117,23 @@ class Socket:
         Raises:
             APIError: The socket is gone, or the peer stopped reading.
         """
+        if isinstance(data, str):
+            await self._write(self._ws.send_str(data))
+        else:
+            await self._write(self._ws.send_bytes(data))
+
+    async def ping(self) -> None:
+        """Ask for a sign of life: a peer that is there moves `heard_at`.
+
+        Raises:
+            APIError: As :meth:`send`.
+        """
+        await self._write(self._ws.ping())
+
+    async def _write(self, writing: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._options.send_s):
-                if isinstance(data, str):
-                    await self._ws.send_str(data)
-                else:
-                    await self._ws.send_bytes(data)
+                await writing
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError) as exc:
             error = from_transport(exc, what="connection lost while sending")
         else:
@@ -163,18 +176,38 @@ class Socket:
         try:
             while True:
                 msg = await self._ws.receive()
+                self.heard_at = time.monotonic()
                 if msg.type is aiohttp.WSMsgType.BINARY:
                     self._binary_received = True
                     await self._messages.put(msg.data)
                 elif msg.type is aiohttp.WSMsgType.TEXT:
                     await self._messages.put(msg.data)
-                else:  # CLOSE, CLOSING, CLOSED or ERROR: pings and pongs never come up here
+                elif msg.type is aiohttp.WSMsgType.PING:
+                    await self._ws.pong(msg.data)
+                elif msg.type is not aiohttp.WSMsgType.PONG:  # CLOSE, CLOSING, CLOSED or ERROR
                     return
         finally:
             self._closed.set()
             # a reader that waits must be told; a full queue has one that will look at `_closed`
             if not self._messages.full():
                 self._messages.put_nowait(Closed(self._ws.close_code))
+
+
+class _NoRedirects:
+    """A session whose requests are answered where they were sent.
+
+    aiohttp follows a redirect of a handshake, to wherever it leads; it drops the key on the way to
+    another origin, but who answers there is not ours.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    async def request(self, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        return await self._session.request(*args, **options, allow_redirects=False)
 
 
 def _request_id(ws: aiohttp.ClientWebSocketResponse) -> str | None:
