@@ -54,6 +54,10 @@ call."""
 _UNRECOVERABLE_ERRORS = 1000
 """The framework would hang up without a word at its fourth error; `agent/guard` says goodbye."""
 
+_LAST_WORDS_S = 0.3
+"""Wait for a final transcript when a call ends. Nobody answers it any more, and the framework's 2 s
+would keep the caller's connection and a job process."""
+
 _INPUT_RATE = 16_000
 """What VAD, turn model and recognisers want. At the framework's 24 kHz each of them resamples every
 frame for itself: a third of a call's CPU. A realtime model wants those 24."""
@@ -160,6 +164,7 @@ class Call:
             if turns
             else realtime.turn_handling(settings),
             stt_context_options=STTContextOptions(keyterms=settings.keyterms),
+            session_close_transcript_timeout=_LAST_WORDS_S,
             aec_warmup_duration=settings.turn.aec_warmup_s or None,
             tts_text_transforms=[without_markdown, "filter_emoji"],
             user_away_timeout=settings.phone.silence_s,

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,14 +35,21 @@ def main() -> None:
             "Install it and run `make setup PYTHON=python3.11`."
         )
     sys.path.insert(0, str(ROOT))
+    # One waits for the network while another has the processor.
+    with ThreadPoolExecutor() as jobs:
+        parts = [jobs.submit(part) for part in (install, get_media_server, build_page)]
+    for part in parts:
+        part.result()
+
+
+def get_media_server() -> None:
+    """See to it that there is a media server."""
     from demo import media_server
 
-    install()
     try:
         media_server.ensure(say)
     except media_server.MediaServerError as e:
         sys.exit(str(e))
-    build_page()
 
 
 def install() -> None:

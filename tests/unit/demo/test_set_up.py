@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -32,6 +33,18 @@ def program(folder: Path, name: str, script: str) -> None:
     path = folder / name
     path.write_text(script)
     path.chmod(0o755)
+
+
+def test_a_part_that_fails_is_one_sentence_and_the_others_are_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(setup, "install", lambda: sys.exit("is the network up?"))
+    monkeypatch.setattr(setup, "get_media_server", lambda: done.append("server"))
+    monkeypatch.setattr(setup, "build_page", lambda: done.append("page"))
+    with pytest.raises(SystemExit, match="is the network up"):
+        setup.main()
+    assert sorted(done) == ["page", "server"]
 
 
 @pytest.mark.parametrize("node", [None, "v18.20.4", "v20.18.1", "nonsense"])
