@@ -24,7 +24,7 @@ from bench.results import Run
 from bench.run import FULL, PLAIN, QUICK, Bench, Plan
 from caller.errors import CallerError
 from caller.voice import Voice
-from demo import sip_bridge
+from demo import debian, sip_bridge
 from demo.media_server import ROOT, MediaServerError
 from demo.network import NoNetworkInterface, ensure_interface
 from demo.processes import ProcessError
@@ -156,7 +156,7 @@ def on_the_phone(
     """Reply time on the telephone beside that in a room: same agent, stages and lines."""
     try:
         sip_bridge.ensure(_say)
-    except sip_bridge.BridgeError as e:
+    except debian.PackagesMissing as e:
         sys.exit(f"The benchmark could not go on. {e}")
     heard = _in_rooms(phone.measure(FOLDER, _say))
     print("\n" + phone.markdown(heard), flush=True)

@@ -32,7 +32,7 @@ from caller.sip.network import PERFECT, Line
 from caller.sip.sdp import CODECS, Codec
 from caller.voice import Voice
 
-from . import debian, redis, sip_bridge
+from . import debian, sip_bridge
 from .media_server import ROOT, MediaServerError
 from .network import NoNetworkInterface, ensure_interface
 from .processes import ProcessError
@@ -46,7 +46,7 @@ _LOGS = ROOT / ".parley" / "phone"
 _INTERRUPTED = 130
 _WHY = (
     NoNetworkInterface, ProcessError, MediaServerError, CallerError, ConfigError,
-    debian.PackagesMissing, sip_bridge.BridgeError,
+    debian.PackagesMissing,
 )  # fmt: skip
 
 
@@ -166,7 +166,6 @@ def _run(work: Callable[[], Coroutine[None, None, int]]) -> int:
     try:
         if ensure_interface():
             _say("no network: made an interface of our own")
-        redis.ensure(_say)
         sip_bridge.ensure(_say)
         return asyncio.run(_interruptible(work))
     except _WHY as e:

@@ -1,4 +1,4 @@
-"""Find the phone bridge (livekit-sip), or build it. Standard library only, as `media_server`."""
+"""Find the phone bridge (livekit-sip) and its Redis, or get them. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import debian
+from . import debian, redis
 from .media_server import ROOT
 
 VERSION = "1.8.0"
@@ -23,7 +23,7 @@ _LIBRARIES = ("opus", "opusfile", "soxr")
 _DEBIAN = ("gcc", "libc6-dev", "libopus-dev", "libopusfile-dev", "libsoxr-dev", "pkg-config")
 
 
-class BridgeError(Exception):
+class BridgeError(debian.PackagesMissing):
     """There is no phone bridge and none can be made; the message says what to do."""
 
 
@@ -86,15 +86,15 @@ def find() -> Path | None:
 
 
 def ensure(say: Callable[[str], None]) -> None:
-    """Make sure that there is a bridge; installs what it is built from.
+    """Make sure that there are Redis and a bridge; installs what the bridge is built from.
 
     Args:
-        say: Told what is going on, since a build takes a minute or two.
+        say: Told what is going on, since a build takes some minutes.
 
     Raises:
-        BridgeError: There is none, and it cannot be built.
-        debian.PackagesMissing: What it is built from is missing.
+        debian.PackagesMissing: Something is missing and cannot be had.
     """
+    redis.ensure(say)
     if find() is None:
         _build(say)
 
@@ -107,7 +107,7 @@ def _build(say: Callable[[str], None]) -> None:
         )
     if not _has_libraries():
         debian.install(_DEBIAN, "What the phone bridge is built with", say)
-    say(f"building livekit-sip {VERSION} with Go, once (1 to 3 minutes)")
+    say(f"building livekit-sip {VERSION} with Go, once (2 to 4 minutes)")
     _FOLDER.mkdir(parents=True, exist_ok=True)
     _BUILT.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(_MODULE, _FOLDER / "go.mod")

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from demo import debian, redis, sip_bridge  # noqa: E402 - found by the line above
+from demo import debian, sip_bridge  # noqa: E402 - found by the line above
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NEEDED = (ROOT / "web" / "dist" / "index.html", ROOT / "web" / "node_modules" / "axe-core")
@@ -30,9 +30,8 @@ def main() -> None:
     try:
         if not any(shutil.which(name) for name in BROWSERS):
             debian.install(("chromium",), "Chromium, for the page's tests,", say)
-        redis.ensure(say)
         sip_bridge.ensure(say)
-    except (debian.PackagesMissing, sip_bridge.BridgeError) as e:
+    except debian.PackagesMissing as e:
         sys.exit(str(e))
 
 

@@ -165,6 +165,12 @@ class ReplyGuard:
         if self._clock.turn_id == turn_id:
             self._clock.committed_at = asyncio.get_running_loop().time()
 
+    def begin_again(self) -> None:
+        """The turn's time begins anew: a tool took long, and the caller knows why."""
+        self._clock.filled_at = None
+        if self._clock.committed_at is not None:
+            self._clock.committed_at = asyncio.get_running_loop().time()
+
     def _clock_of(self, turn_id: str) -> TurnClock:
         if turn_id != self._clock.turn_id or not turn_id:
             now = asyncio.get_running_loop().time()

@@ -12,7 +12,7 @@ from livekit.agents import RunContext, StopResponse, function_tool, llm, tts
 
 from ..assistant import Assistant, CallState
 from ..tools.spoken import parse_email
-from .line import Line
+from .line import PLAYOUT_S, Line
 from .numbers import DialPolicy, DialRefused
 from .outcome import SPOKEN, Outcome
 from .transfer import Consultation, cold
@@ -23,8 +23,6 @@ MAX_PIN = 12
 """Keys of the longest PIN."""
 MAX_KEYS = 32
 """Keys that are pressed at once."""
-PLAYOUT_S = 20.0
-"""How long an announcement may take."""
 
 INSTRUCTIONS = """
 This is a telephone call. Callers can be passed on with `transfer_call` to: {names}. Never to
@@ -83,6 +81,7 @@ class PhoneAssistant(Assistant):
         else:
             outcome = await cold(self._line, number)
         logger.info("transfer", extra={"outcome": outcome.value, "warm": wanted[name].warm})
+        self._guard.begin_again()
         if outcome is Outcome.ANSWERED:
             raise StopResponse  # they have each other now
         return _error(f"I am sorry, {name} {SPOKEN[outcome]}. I am still here for you.")
@@ -124,6 +123,7 @@ class PhoneAssistant(Assistant):
         )
         await self._announce("Please enter your PIN on the keys, and then press the pound key.")
         pressed = await keys
+        self._guard.begin_again()
         right = settings.pins.get(address)
         # The same for an unknown address as for a wrong PIN: nobody learns who is a customer.
         if not pressed or not hmac.compare_digest(

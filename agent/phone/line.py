@@ -21,6 +21,8 @@ logger = logging.getLogger("parley.phone")
 OUTBOUND = "out-"
 """After the prefix in the name of a room: the agent calls, and greets once somebody answers."""
 
+PLAYOUT_S = 20.0
+"""How long an announcement may take."""
 FRAME_MS = 20
 """A packet of the line."""
 RATE = 16_000

@@ -25,7 +25,7 @@ from livekit.agents.utils.participant import wait_for_track_publication
 
 from ..config import ConfigError
 from .keypad import Keypad
-from .line import Line
+from .line import PLAYOUT_S, Line
 from .numbers import sip_or_tel
 from .outcome import Outcome, outcome_of
 from .trunks import find_outbound
@@ -135,23 +135,33 @@ class Consultation:
         keypad.start()
         try:
             for _ in range(OFFERS):
-                speech = self._session.say(
-                    offer, allow_interruptions=False, add_to_chat_ctx=False
-                )  # fmt: skip
-                key = asyncio.create_task(keypad.collect(1, key_s=self._line.settings.accept_s))
-                left = asyncio.create_task(self._left.wait())
-                await asyncio.wait({key, left}, return_when=asyncio.FIRST_COMPLETED)
-                left.cancel()
-                if not speech.done():
-                    _ = speech.interrupt(force=True)
+                key = await self._key_after(offer, keypad)
                 if self._left.is_set():
-                    key.cancel()
                     return Outcome.REJECTED
-                if (pressed := key.result()) in (ACCEPT, DECLINE):
-                    return Outcome.ANSWERED if pressed == ACCEPT else Outcome.REJECTED
+                if key in (ACCEPT, DECLINE):
+                    return Outcome.ANSWERED if key == ACCEPT else Outcome.REJECTED
             return Outcome.NO_ANSWER
         finally:
             keypad.stop()
+
+    async def _key_after(self, offer: str, keypad: Keypad) -> str:
+        """The key that answers what is said, during it or soon after it; none: empty."""
+        accept_s = self._line.settings.accept_s
+        speech = self._session.say(offer, allow_interruptions=False, add_to_chat_ctx=False)
+        said = asyncio.create_task(speech.wait_for_playout())
+        key = asyncio.create_task(keypad.collect(1, key_s=PLAYOUT_S + accept_s))
+        left = asyncio.create_task(self._left.wait())
+        try:
+            for tasks, wait_s in (({said, key, left}, PLAYOUT_S), ({key, left}, accept_s)):
+                await asyncio.wait(tasks, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                if key.done() or left.done():
+                    break
+            return key.result() if key.done() else ""
+        finally:
+            for task in (said, key, left):
+                task.cancel()
+            if not speech.done():
+                _ = speech.interrupt(force=True)
 
     async def _voice(self) -> None:
         """Wait for the track of the one who answered: what is not there cannot be kept apart."""
@@ -192,15 +202,18 @@ class Consultation:
         pair = (self._line.identity, self._identity)
         for listener, speaker in (pair, pair[::-1]):
             there = self._line.room.remote_participants.get(speaker)
-            if there and listener in self._line.room.remote_participants:
-                await self._line.api.room.update_subscriptions(
-                    api.UpdateSubscriptionsRequest(
-                        room=self._line.room.name,
-                        identity=listener,
-                        track_sids=list(there.track_publications),
-                        subscribe=not apart,
-                    )
-                )
+            if there is None or listener not in self._line.room.remote_participants:
+                continue
+            request = api.UpdateSubscriptionsRequest(
+                room=self._line.room.name,
+                identity=listener,
+                track_sids=list(there.track_publications),
+                subscribe=not apart,
+            )
+            try:
+                await self._line.api.room.update_subscriptions(request)
+            except api.ServerError:
+                logger.warning("subscriptions are as they were: did somebody hang up?")
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import iscoroutinefunction
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from caller.sip.network import PERFECT, Line
 from caller.sip.phone import Phone
 from caller.sip.sdp import Codec
 from caller.voice import Voice
-from demo import debian, redis, sip_bridge
+from demo import debian, sip_bridge
 from demo.phone import Extension, connect_number
 from demo.processes import ProcessError
 from demo.stack import Ports, Stack, StackConfig
@@ -39,8 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.timeout(240, func_only=True))
-            # Real time on a shared machine: what fails twice in a row fails.
-            item.add_marker(pytest.mark.flaky(reruns=1))
             if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
                 item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
@@ -61,23 +59,37 @@ async def _no_leaked_tasks() -> AsyncIterator[None]:
 def bridge() -> None:
     """Redis and livekit-sip, installed and built once."""
     try:
-        redis.ensure(print)
         sip_bridge.ensure(print)
-    except (debian.PackagesMissing, sip_bridge.BridgeError) as e:
+    except debian.PackagesMissing as e:
         pytest.fail(str(e))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def mind() -> AsyncIterator[Mind]:
+async def only_mind() -> AsyncIterator[Mind]:
     async with Mind() as running:
         yield running
 
 
+@pytest.fixture
+def mind(only_mind: Mind) -> Iterator[Mind]:
+    """What the agent thinks with; it does as the local brain where a test says nothing else."""
+    yield only_mind
+    only_mind.calls.clear()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def second() -> AsyncIterator[Phone]:
-    """A phone that calls are passed on to, and that the agent calls."""
+async def second_phone() -> AsyncIterator[Phone]:
     async with Phone(user=SECOND) as phone:
         yield phone
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def second(second_phone: Phone) -> AsyncIterator[Phone]:
+    """A phone that calls are passed on to, and that the agent calls."""
+    yield second_phone
+    for call in second_phone.calls:
+        await call.aclose()
+    second_phone.calls.clear()
 
 
 def worker_env(second: Phone, folder: Path) -> dict[str, str]:
@@ -99,12 +111,12 @@ def worker_env(second: Phone, folder: Path) -> dict[str, str]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stack(
-    bridge: None, mind: Mind, second: Phone, tmp_path_factory: pytest.TempPathFactory
+    bridge: None, only_mind: Mind, second_phone: Phone, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
     config = StackConfig(
         ports=Ports.free(),
-        worker_env=worker_env(second, tmp_path_factory.mktemp("phone")),
-        gateway_args=["--llm-url", mind.url],
+        worker_env=worker_env(second_phone, tmp_path_factory.mktemp("phone")),
+        gateway_args=["--llm-url", only_mind.url],
         phone=True,
         max_calls=2 * MAX_CALLS,
     )
@@ -116,8 +128,8 @@ async def stack(
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def extension(stack: Stack, second: Phone) -> Extension:
-    host, port = second.endpoint.address
+async def extension(stack: Stack, second_phone: Phone) -> Extension:
+    host, port = second_phone.endpoint.address
     return await connect_number(stack, outbound=Outbound(address=f"{host}:{port}", numbers=["100"]))
 
 

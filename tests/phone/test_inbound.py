@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from livekit import api
 
+from agent.phone.trunks import CALLER as ATTRIBUTE
 from caller.ears import Ears
 from caller.phone import PhoneCaller
 from caller.script import load_script
@@ -29,6 +30,7 @@ from tests.phone.mind import Mind
 from tests.room.test_conversation import RECORDED_WORDS, RECORDING
 from tests.wer import wer
 
+CALLER = "+4930987654"
 BAD_LINE = Line(loss=0.03, jitter_ms=40)
 WAIT_S = 20.0
 CROWD_S = 60.0
@@ -114,16 +116,21 @@ async def test_a_callers_number_opens_no_account_but_the_pin_does(
     assert all(PIN not in m.text for r in mind.requests for m in r.messages)
 
 
-async def test_a_key_of_the_menu_is_a_question_and_who_hangs_up_ends_the_call(
+async def test_a_key_of_the_menu_is_a_question_and_no_log_shows_who_called(
     call: Callable[..., PhoneCaller], ears: Ears, stack: Stack
 ) -> None:
-    async with call() as caller:
+    async with call(number=CALLER) as caller:
         await caller.wait_for_agent()
         await caller.hear_reply()
         await caller.call.media.press("1")
         await hears(caller, ears, "dentist")
-        assert await rooms(stack)
+        (room,) = await rooms(stack)
+        assert f"sip:{CALLER}@" in await from_header(stack, room)
     await no_rooms(stack)
+    for name in ("worker", "livekit-server"):
+        log = stack.child(name).log.read_text()
+        assert room in log, "it tells of the call"
+        assert CALLER.lstrip("+") not in log, name
 
 
 async def test_calls_one_after_the_other_and_as_many_at_once_as_there_are_lines(
@@ -145,6 +152,13 @@ async def test_calls_one_after_the_other_and_as_many_at_once_as_there_are_lines(
     finally:
         await asyncio.gather(*(caller.__aexit__(None, None, None) for caller in at_once))
     await no_rooms(stack)
+
+
+async def from_header(stack: Stack, room: str) -> str:
+    """What the caller's attribute says."""
+    async with api.LiveKitAPI(stack.livekit_url, stack.api_key, stack.api_secret) as server:
+        listed = await server.room.list_participants(api.ListParticipantsRequest(room=room))
+    return next(p.attributes[ATTRIBUTE] for p in listed.participants if ATTRIBUTE in p.attributes)
 
 
 def orders(stack: Stack) -> set[int]:

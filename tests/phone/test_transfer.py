@@ -17,8 +17,8 @@ from tests.phone.hearing import hears
 from tests.phone.mind import Mind
 
 WAIT_S = 20.0
-ASKING = "I want to speak to a person."
-ELSEWHERE = ("+1 900 555 0100", "sip:200@203.0.113.9", "the moon")
+ASKING, ASKED = "Please transfer me to a person.", "transfer me"
+ELSEWHERE = ("+1 900 555 0100", "sip:200@203.0.113.9")
 
 
 @contextlib.asynccontextmanager
@@ -26,7 +26,7 @@ async def asking(
     call: Callable[..., PhoneCaller], mind: Mind, destination: str
 ) -> AsyncIterator[PhoneCaller]:
     """A caller who has just asked to be passed on."""
-    mind.calls["speak to a person"] = CallTool("transfer_call", {"destination": destination})
+    mind.calls[ASKED] = CallTool("transfer_call", {"destination": destination})
     async with call() as caller:
         await caller.wait_for_agent()
         await caller.hear_reply()
@@ -58,12 +58,12 @@ async def test_a_hostile_model_cannot_transfer_anywhere_else(
     call: Callable[..., PhoneCaller], mind: Mind, ears: Ears, second: Phone
 ) -> None:
     async with asking(call, mind, ELSEWHERE[0]) as caller:
-        for destination in (*ELSEWHERE[1:], ""):
-            await hears(caller, ears, "transfer you")
-            mind.calls["speak to a person"] = CallTool(
-                "transfer_call", {"destination": destination}
-            )
-            await caller.say(ASKING)
+        await hears(caller, ears, "transfer you")
+        mind.calls[ASKED] = CallTool("transfer_call", {"destination": ELSEWHERE[1]})
+        await caller.say(
+            "Please transfer me to one nine hundred, five five five, zero one hundred."
+        )
+        await hears(caller, ears, "transfer you")
         assert not caller.call.referred_to
         assert not caller.ended.is_set()
     assert second._ringing.empty()

@@ -109,6 +109,7 @@ def test_without_go_there_is_no_phone_bridge_and_the_message_says_what_helps(
 ) -> None:
     monkeypatch.delenv("LIVEKIT_SIP_BIN", raising=False)
     monkeypatch.setattr(sip_bridge, "_BUILT", tmp_path / "none")
+    program(programs, "redis-server", "#!/bin/sh\n")
     with pytest.raises(sip_bridge.BridgeError, match="built with Go: install it"):
         sip_bridge.ensure(print)
 
@@ -119,7 +120,7 @@ def test_the_phone_bridge_is_built_once(
     monkeypatch.delenv("LIVEKIT_SIP_BIN", raising=False)
     monkeypatch.setattr(sip_bridge, "_BUILT", tmp_path / "bin" / "livekit-sip")
     monkeypatch.setattr(sip_bridge, "_FOLDER", tmp_path / "build")
-    for name in ("gcc", "pkg-config"):
+    for name in ("gcc", "pkg-config", "redis-server"):
         program(programs, name, "#!/bin/sh\nexit 0\n")
     program(programs, "go", f"#!/bin/sh\necho >> {tmp_path / 'builds'}; echo > livekit-sip\n")
     sip_bridge.ensure(print)
