@@ -90,8 +90,8 @@ class Consultation:
         try:
             await music.start(room=room)
             _ = music.play(AudioConfig(BuiltinAudioClip.HOLD_MUSIC, volume=HOLD_VOLUME), loop=True)
+            self._divide(music)
             outcome = await self._call()
-            await music.aclose()
             if outcome is Outcome.ANSWERED:
                 outcome = await self._ask()
         finally:
@@ -125,7 +125,7 @@ class Consultation:
     async def _ask(self) -> Outcome:
         """Tell who is calling, to them alone, and wait for the key that takes the call."""
         await self._voice()
-        await self._part(apart=True)
+        await self._bring_together(together=False)
         offer = (
             f"Hello, this is Parley. I have a caller for {self._name} on the line, "
             f"{f'who said: {self._said} ' if self._said else ''}"
@@ -179,7 +179,8 @@ class Consultation:
         if self._line.limits:
             self._line.limits.stop()
         self._session.output.set_audio_enabled(False)
-        await self._part(apart=False)
+        self._undivide()
+        await self._bring_together(together=True)
 
     async def _take_back(self) -> None:
         request = api.RoomParticipantIdentity(room=self._line.room.name, identity=self._identity)
@@ -187,18 +188,29 @@ class Consultation:
             await self._line.api.room.remove_participant(request)
         except api.ServerError:
             logger.info("they had hung up already")
-        await self._part(apart=False)
+        self._undivide()
         self._session.input.set_audio_enabled(True)
 
-    async def _part(self, *, apart: bool) -> None:
-        """Whether caller and callee hear each other; while not, only the callee hears the agent."""
+    def _divide(self, music: BackgroundAudioPlayer) -> None:
+        """The music is for the caller, and what the agent says for the one who is called."""
+        assert music.publication  # it was started
         me = self._line.room.local_participant
-        alone = [
-            rtc.ParticipantTrackPermission(participant_identity=self._identity, allow_all=True)
-        ]
+        voice = [sid for sid in me.track_publications if sid != music.publication.sid]
+        heard = {self._line.identity: [music.publication.sid], self._identity: voice}
         me.set_track_subscription_permissions(
-            allow_all_participants=not apart, participant_permissions=alone if apart else []
+            allow_all_participants=False,
+            participant_permissions=[
+                rtc.ParticipantTrackPermission(participant_identity=who, allowed_track_sids=tracks)
+                for who, tracks in heard.items()
+            ],
         )
+
+    def _undivide(self) -> None:
+        me = self._line.room.local_participant
+        me.set_track_subscription_permissions(allow_all_participants=True)
+
+    async def _bring_together(self, *, together: bool) -> None:
+        """Whether caller and callee hear each other."""
         pair = (self._line.identity, self._identity)
         for listener, speaker in (pair, pair[::-1]):
             there = self._line.room.remote_participants.get(speaker)
@@ -208,7 +220,7 @@ class Consultation:
                 room=self._line.room.name,
                 identity=listener,
                 track_sids=list(there.track_publications),
-                subscribe=not apart,
+                subscribe=together,
             )
             try:
                 await self._line.api.room.update_subscriptions(request)
