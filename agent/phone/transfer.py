@@ -80,6 +80,7 @@ class Consultation:
         self._said = said[:MAX_SAID_CHARS]
         self._identity = f"transfer-{token_hex(4)}"
         self._left = asyncio.Event()
+        self._words: list[str] = []
 
     async def hold(self) -> Outcome:
         """Do all of it; the caller is back with the agent unless it was answered."""
@@ -90,9 +91,9 @@ class Consultation:
         try:
             await music.start(room=room)
             _ = music.play(AudioConfig(BuiltinAudioClip.HOLD_MUSIC, volume=HOLD_VOLUME), loop=True)
-            self._divide(music)
             outcome = await self._call()
             if outcome is Outcome.ANSWERED:
+                await self._part(music)
                 outcome = await self._ask()
         finally:
             await music.aclose()
@@ -124,8 +125,6 @@ class Consultation:
 
     async def _ask(self) -> Outcome:
         """Tell who is calling, to them alone, and wait for the key that takes the call."""
-        await self._voice()
-        await self._bring_together(together=False)
         offer = (
             f"Hello, this is Parley. I have a caller for {self._name} on the line, "
             f"{f'who said: {self._said} ' if self._said else ''}"
@@ -163,15 +162,24 @@ class Consultation:
             if not speech.done():
                 _ = speech.interrupt(force=True)
 
-    async def _voice(self) -> None:
-        """Wait for the track of the one who answered: what is not there cannot be kept apart."""
+    async def _part(self, music: BackgroundAudioPlayer) -> None:
+        """The music is for the caller, and what the agent says for the one who is called.
+
+        This takes away what the bridge has subscribed to. Permissions to subscribe would do it too,
+        but given back they take effect only after seconds, and the caller would miss as much.
+        """
+        # What is not there yet cannot be kept apart.
         with contextlib.suppress(TimeoutError, RuntimeError):
             async with asyncio.timeout(VOICE_S):
                 await wait_for_track_publication(
-                    self._line.room,
-                    identity=self._identity,
-                    kind=rtc.TrackKind.KIND_AUDIO,
+                    self._line.room, identity=self._identity, kind=rtc.TrackKind.KIND_AUDIO
                 )
+        of_music = [music.publication.sid] if music.publication else []
+        mine = self._line.room.local_participant.track_publications
+        self._words = [sid for sid in mine if sid not in of_music]
+        caller, callee = self._line.identity, self._identity
+        await self._hear(caller, [*self._words, *self._tracks(callee)], on=False)
+        await self._hear(callee, [*of_music, *self._tracks(caller)], on=False)
 
     async def _connect(self) -> None:
         """Let them talk; the agent only waits for the end."""
@@ -179,53 +187,34 @@ class Consultation:
         if self._line.limits:
             self._line.limits.stop()
         self._session.output.set_audio_enabled(False)
-        self._undivide()
-        await self._bring_together(together=True)
+        caller, callee = self._line.identity, self._identity
+        await self._hear(caller, self._tracks(callee), on=True)
+        await self._hear(callee, self._tracks(caller), on=True)
 
     async def _take_back(self) -> None:
+        await self._hear(self._line.identity, self._words, on=True)
         request = api.RoomParticipantIdentity(room=self._line.room.name, identity=self._identity)
         try:
             await self._line.api.room.remove_participant(request)
         except api.ServerError:
             logger.info("they had hung up already")
-        self._undivide()
         self._session.input.set_audio_enabled(True)
 
-    def _divide(self, music: BackgroundAudioPlayer) -> None:
-        """The music is for the caller, and what the agent says for the one who is called."""
-        assert music.publication  # it was started
-        me = self._line.room.local_participant
-        voice = [sid for sid in me.track_publications if sid != music.publication.sid]
-        heard = {self._line.identity: [music.publication.sid], self._identity: voice}
-        me.set_track_subscription_permissions(
-            allow_all_participants=False,
-            participant_permissions=[
-                rtc.ParticipantTrackPermission(participant_identity=who, allowed_track_sids=tracks)
-                for who, tracks in heard.items()
-            ],
+    def _tracks(self, identity: str) -> list[str]:
+        there = self._line.room.remote_participants.get(identity)
+        return list(there.track_publications) if there else []
+
+    async def _hear(self, listener: str, tracks: list[str], *, on: bool) -> None:
+        """Whether somebody hears some tracks."""
+        if not tracks or listener not in self._line.room.remote_participants:
+            return
+        request = api.UpdateSubscriptionsRequest(
+            room=self._line.room.name, identity=listener, track_sids=tracks, subscribe=on
         )
-
-    def _undivide(self) -> None:
-        me = self._line.room.local_participant
-        me.set_track_subscription_permissions(allow_all_participants=True)
-
-    async def _bring_together(self, *, together: bool) -> None:
-        """Whether caller and callee hear each other."""
-        pair = (self._line.identity, self._identity)
-        for listener, speaker in (pair, pair[::-1]):
-            there = self._line.room.remote_participants.get(speaker)
-            if there is None or listener not in self._line.room.remote_participants:
-                continue
-            request = api.UpdateSubscriptionsRequest(
-                room=self._line.room.name,
-                identity=listener,
-                track_sids=list(there.track_publications),
-                subscribe=together,
-            )
-            try:
-                await self._line.api.room.update_subscriptions(request)
-            except api.ServerError:
-                logger.warning("subscriptions are as they were: did somebody hang up?")
+        try:
+            await self._line.api.room.update_subscriptions(request)
+        except api.ServerError:
+            logger.warning("subscriptions are as they were: did somebody hang up?")
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 
+from agent.phone.outcome import Outcome
 from caller.ears import Ears
 from caller.listening import Listening
 from caller.phone import PhoneCaller
 from caller.sip.call import Call
 from caller.sip.g711 import RATE
 from caller.sip.phone import Phone
+from demo.stack import Stack
 from gateway.engines.brain.policy import CallTool
 from tests.phone.hearing import hears
 from tests.phone.mind import Mind
@@ -83,11 +86,12 @@ async def test_a_cold_transfer_connects_the_caller_to_the_other_phone(
 
 
 async def test_a_cold_transfer_to_a_busy_phone_is_told_to_the_caller(
-    call: Callable[..., PhoneCaller], mind: Mind, second: Phone, ears: Ears
+    call: Callable[..., PhoneCaller], mind: Mind, second: Phone, ears: Ears, stack: Stack
 ) -> None:
     async with asking(call, mind, "support") as caller:
         (await second.ringing(timeout_s=WAIT_S)).reject(486, "Busy Here")
         await hears(caller, ears, "busy")
+        assert last_outcome(stack) is Outcome.BUSY
         assert not caller.ended.is_set()
 
 
@@ -116,7 +120,7 @@ async def test_a_warm_transfer_asks_first_and_then_lets_them_talk(
 
 
 async def test_a_warm_transfer_that_is_declined_brings_the_caller_back(
-    call: Callable[..., PhoneCaller], mind: Mind, second: Phone, ears: Ears
+    call: Callable[..., PhoneCaller], mind: Mind, second: Phone, ears: Ears, stack: Stack
 ) -> None:
     async with asking(call, mind, "sales") as caller:
         person = Person(await (await second.ringing(timeout_s=WAIT_S)).answer())
@@ -124,5 +128,13 @@ async def test_a_warm_transfer_that_is_declined_brings_the_caller_back(
         await person.call.media.press("2")
         await asyncio.wait_for(person.call.ended.wait(), WAIT_S)
         await hears(caller, ears, "cannot take", "can't take")
+        assert last_outcome(stack) is Outcome.REJECTED
         await caller.say("What is on my calendar tomorrow?")
         await hears(caller, ears, "dentist")
+
+
+def last_outcome(stack: Stack) -> Outcome:
+    """What the worker's log says about the newest transfer."""
+    log = stack.child("worker").log.read_text().splitlines()
+    told = [json.loads(line) for line in log if '"message": "transfer"' in line]
+    return Outcome(told[-1]["outcome"])

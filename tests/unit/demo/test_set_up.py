@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from demo import debian, redis, sip_bridge
+from demo import debian, media_server, redis, sip_bridge
 from demo.run import _invite
 from scripts import setup
 
@@ -131,3 +131,9 @@ def test_the_phone_bridge_is_built_once(
     (tmp_path / "bin" / "livekit-sip").unlink()
     with pytest.raises(sip_bridge.BridgeError, match=r"failed: no proxy\. Check the network"):
         sip_bridge.ensure(print)
+
+
+def test_the_phone_bridge_is_built_with_the_media_servers_versions() -> None:
+    wanted = sip_bridge._MODULE.read_text()
+    assert f"livekit/sip v{sip_bridge.VERSION}\n" in wanted
+    assert f"livekit/livekit-server v{media_server.VERSION}\n" in wanted
