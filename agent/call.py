@@ -158,9 +158,7 @@ class Call:
             llm=plugins.model,
             tts=plugins.voice,
             vad=self.detector,
-            turn_handling=turn_handling(
-                settings.turn, turns, interruptible=settings.allow_interrupt
-            )
+            turn_handling=turn_handling(settings, turns)
             if turns
             else realtime.turn_handling(settings),
             stt_context_options=STTContextOptions(keyterms=settings.keyterms),

@@ -24,7 +24,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .accounts import Accounts
 from .chain.settings import ChainSettings
 from .phone.settings import PhoneSettings
-from .routes import RealtimeRoute, Route, RouteError, parse_chain, parse_realtime
+from .routes import (
+    SEGMENTED_PROVIDERS,
+    RealtimeRoute,
+    Route,
+    RouteError,
+    parse_chain,
+    parse_realtime,
+)
 
 DEV_API_KEY = "devkey"
 DEV_API_SECRET = "secret"  # noqa: S105 - what `livekit-server --dev` itself uses; refused by `start`
@@ -58,12 +65,18 @@ def _bar_separated(value: object) -> object:
 
 
 DEFAULT_OPENERS = (
-    "Sure,", "Of course,", "Okay,", "Alright,", "Certainly,", "Great,", "Well,", "Let me see,",
-    "Right,", "Good question,", "I am sorry,", "Thank you,",
+    "Sure,", "Of course,", "Okay,", "Alright,", "Certainly,", "Great,", "Well,", "Right,",
+    "Good question,", "I am sorry,", "Thank you,",
 )  # fmt: skip
 """What replies of most models begin with; "One moment, please." is the filler, not an opener."""
 
 Chain = Annotated[str, NoDecode, AfterValidator(_chain)]
+
+
+_PROMPT_WORDS_S = 0.2
+"""Recognisers that hear a stream tell the words of an interruption within 0.15 to 0.3 s."""
+_LATE_WORDS_S = 2.0
+"""Those that are sent a stretch of speech tell them about a second after its end."""
 
 
 class TurnSettings(BaseSettings):
@@ -88,6 +101,9 @@ class TurnSettings(BaseSettings):
     head_start_s: float = Field(0.05, ge=0, le=1)
     """That wait ends so long before the first words are expected: what follows the end of a turn
     takes the framework some 30 ms, which would otherwise be heard."""
+    acknowledge_after_s: float = Field(0.3, ge=0, le=5)
+    """Silence after which the turn may be over although the model has no words yet: "Let me see."
+    is said then. 0: never."""
     turn_model: bool = True
     """Whether LiveKit's local turn model (v1-mini) is asked when the words leave it open."""
     settle_finished_s: float = Field(0.14, ge=0.02, le=2)
@@ -104,8 +120,9 @@ class TurnSettings(BaseSettings):
     """Silence that Silero must see before speech counts as paused; no turn ends earlier."""
     min_interruption_s: float = Field(0.09, ge=0.07, le=2)
     """Speech that counts as a barge-in. Below 0.07 the framework would interrupt itself."""
-    false_interruption_timeout_s: float = Field(0.2, ge=0.1, le=10)
-    """After a barge-in without words the agent resumes its reply when this time has passed."""
+    false_interruption_timeout_s: float = Field(0.0, ge=0, le=10)
+    """After a barge-in without words the agent resumes its reply when this time has passed. 0: 0.2,
+    or 2 where words come only when a stretch of speech is over and was sent."""
     input_frame_ms: int = Field(20, ge=10, le=50)
     """Length of the frames of the caller's audio, in milliseconds. Half of one is waited for on
     average; 10 saves 5 ms and costs CPU."""
@@ -293,6 +310,17 @@ class Settings(Accounts):
     def realtime_route(self) -> RealtimeRoute | None:
         """The realtime model; None: the three chains."""
         return parse_realtime(self.realtime) if self.realtime else None
+
+    @property
+    def hears_stretches(self) -> bool:
+        """Whether speech is sent a stretch at a time, when it is over, so that words come late."""
+        return bool(self.realtime) or self.stt_routes[0].provider in SEGMENTED_PROVIDERS
+
+    @property
+    def false_interruption_timeout_s(self) -> float:
+        """Silence after which a paused reply goes on; as set, else by how late words come."""
+        by_ability_s = _LATE_WORDS_S if self.hears_stretches else _PROMPT_WORDS_S
+        return self.turn.false_interruption_timeout_s or by_ability_s
 
     @property
     def browser_livekit_url(self) -> str:

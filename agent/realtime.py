@@ -75,7 +75,7 @@ def turn_handling(settings: Settings) -> TurnHandlingOptions:
             enabled=settings.allow_interrupt,
             mode="vad",
             min_duration=turn.min_interruption_s,
-            false_interruption_timeout=turn.false_interruption_timeout_s,
+            false_interruption_timeout=settings.false_interruption_timeout_s,
         ),
     )
 

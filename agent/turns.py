@@ -28,7 +28,6 @@ from livekit.plugins import silero
 
 from .commit import Evidence, commit_delay
 from .config import Settings, TurnSettings
-from .routes import SEGMENTED_PROVIDERS
 from .words import Outlook, outlook
 
 logger = logging.getLogger("parley.turns")
@@ -39,6 +38,8 @@ _MODEL_TIMEOUT_S = 0.5
 _LEARNING_RATE = 0.3
 """Weight of the newest reply in what is known of the model's usual time."""
 
+_GRACE_S = 0.1
+"""A model that answers so soon is not preceded by an acknowledgement, however late it was asked."""
 
 _SEGMENT_SILENCE_S = 0.25
 """The least silence between two stretches of speech where each is sent by itself: it must not be
@@ -48,32 +49,31 @@ cut at every breath. LiveKit's turn model asks the same of a detector when it de
 def load_vad(settings: Settings) -> lk_vad.VAD:
     """Load Silero. The native build needs half the CPU of the ONNX Runtime one (measured)."""
     silence_s = settings.turn.vad_min_silence_s
-    if settings.realtime or settings.stt_routes[0].provider in SEGMENTED_PROVIDERS:
+    if settings.hears_stretches:
         silence_s = max(silence_s, _SEGMENT_SILENCE_S)
     if settings.vad == "plugin":
         return silero.VAD.load(min_silence_duration=silence_s)
     return inference.VAD(model="silero", min_silence_duration=silence_s)
 
 
-def turn_handling(
-    turn: TurnSettings, detector: TurnDetector, *, interruptible: bool = True
-) -> TurnHandlingOptions:
+def turn_handling(settings: Settings, detector: TurnDetector) -> TurnHandlingOptions:
     """The session's turn handling.
 
     Nothing here may leave the machine: left to itself the framework picks LiveKit's hosted turn
     detector and hosted interruption classifier in dev and console mode, whatever server the worker
     is connected to.
     """
+    turn = settings.turn
     return TurnHandlingOptions(
         turn_detection=detector,
         # The detector does the waiting; what the framework adds to it is nothing.
         endpointing=EndpointingOptions(mode="fixed", min_delay=0.0, max_delay=turn.unfinished_s),
         interruption=InterruptionOptions(
-            enabled=interruptible,
+            enabled=settings.allow_interrupt,
             mode="vad",
             min_duration=turn.min_interruption_s,
             resume_false_interruption=True,
-            false_interruption_timeout=turn.false_interruption_timeout_s,
+            false_interruption_timeout=settings.false_interruption_timeout_s,
         ),
         # The reply is written and synthesised while the turn's end is still being awaited: that
         # wait then costs the caller nothing.
@@ -116,10 +116,12 @@ class ReplyAhead:
 
     Attributes:
         asked_at: When the model was asked.
+        acknowledges: Whether it can begin with an acknowledgement, without the model's words.
         begun_at: When its first words came; None before.
     """
 
     asked_at: float
+    acknowledges: bool = False
     begun_at: float | None = None
 
 
@@ -151,6 +153,7 @@ class TurnDetector:
         self._reply: ReplyAhead | None = None
         self._usual_s: float | None = None  # from asking the model to its first words
         self._changed = asyncio.Event()
+        self._over = asyncio.Event()
         self.ended_at: float | None = None
         """Monotonic time at which the caller fell silent; None while speech goes on."""
 
@@ -188,6 +191,7 @@ class TurnDetector:
                     await self._changed.wait()
         if self._stream:
             self._stream.flush(reason="turn over")
+        self._over.set()
         return 1.0
 
     def watch(self, session: AgentSession[Any]) -> None:
@@ -203,10 +207,19 @@ class TurnDetector:
                 self._stream.push_audio(frame)
             yield frame
 
-    def reply_asked(self) -> ReplyAhead:
-        """The model has been asked; what is waited for is free until it answers."""
-        self._reply = ReplyAhead(asked_at=self._clock())
+    def reply_asked(self, *, acknowledges: bool = False) -> ReplyAhead:
+        """The model has been asked; what is waited for is free until the reply begins.
+
+        Args:
+            acknowledges: Whether the reply can begin without the model.
+        """
+        self._reply = ReplyAhead(asked_at=self._clock(), acknowledges=acknowledges)
         return self._reply
+
+    async def caller_waits(self, reply: ReplyAhead) -> None:
+        """Return when the turn is over and the model has had some time to answer."""
+        await self._over.wait()
+        await asyncio.sleep(reply.asked_at + _GRACE_S - self._clock())
 
     def reply_begun(self, reply: ReplyAhead) -> None:
         """The first words, or a tool call, of a reply are there."""
@@ -231,22 +244,29 @@ class TurnDetector:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self.ended_at = None
+            self._over.clear()
         elif event.old_state == "speaking":
             # The event's time is the wall clock's, set back to when the speech had ended.
             self.ended_at = self._clock() - max(0.0, time.time() - event.created_at)
 
     def _delay(self, evidence: Evidence, ended_at: float) -> float:
         if self._reply:
-            begins_at = self._begins_at(self._reply)
+            begins_at = self._begins_at(self._reply, ended_at)
             after_s = None if begins_at is None else max(0.0, begins_at - ended_at)
             evidence = replace(evidence, speculating=True, reply_after_s=after_s)
         return commit_delay(evidence, self._settings)
 
-    def _begins_at(self, reply: ReplyAhead) -> float | None:
+    def _begins_at(self, reply: ReplyAhead, ended_at: float) -> float | None:
         """When its first words came, or the time for which the turn should be over for them."""
-        if reply.begun_at is not None or self._usual_s is None:
+        if reply.begun_at is not None:
             return reply.begun_at
-        return reply.asked_at + self._usual_s - self._settings.head_start_s
+        times = []
+        if self._usual_s is not None:
+            times.append(reply.asked_at + self._usual_s - self._settings.head_start_s)
+        if reply.acknowledges:
+            due = ended_at + self._settings.acknowledge_after_s
+            times.append(max(due, reply.asked_at + _GRACE_S))
+        return min(times, default=None)
 
     async def _with_model(self, evidence: Evidence) -> Evidence:
         if self._stream is None:

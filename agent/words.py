@@ -72,7 +72,7 @@ def outlook(text: str) -> Outlook:
         return Outlook.OPEN if embedded else Outlook.UNFINISHED
     if _is_dictating(text, words):
         return Outlook.DICTATING
-    if asked or words[-1] in _COMPLETE_ANSWERS or _is_question(words):
+    if asked or words[-1] in _COMPLETE_ANSWERS or _built_like_a_question(words):
         return Outlook.FINISHED
     return Outlook.OPEN
 
@@ -83,7 +83,13 @@ def is_backchannel(text: str) -> bool:
     return bool(sounds) and all(sound in _BACKCHANNELS for sound in sounds)
 
 
-def _is_question(words: list[str]) -> bool:
+def is_question(text: str) -> bool:
+    """Whether this is marked or built as a question."""
+    words = [word.lower() for word in _WORD.findall(text)]
+    return text.strip().endswith(("?", "？")) or (bool(words) and _built_like_a_question(words))
+
+
+def _built_like_a_question(words: list[str]) -> bool:
     """Whether the last sentence is built like a question and long enough to be one."""
     start = 0
     while start < len(words) - 1 and words[start] in _LEAD_INS:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 PartName = Literal["uplink", "stt", "commit", "llm", "clause", "tts", "output", "downlink"]
 """The parts of a turn, in the order in which they follow each other."""
 
-Opener = Literal["hit", "miss", "none"]
+Opener = Literal["hit", "miss", "none", "acknowledged"]
 """Whether the reply began with kept audio, began with words that are kept but had no audio yet, or
-began otherwise."""
+began otherwise; or whether the model had no words yet and the turn was acknowledged."""
 
 
 @dataclass(frozen=True, kw_only=True)

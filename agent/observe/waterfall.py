@@ -160,6 +160,13 @@ class Waterfall:
         marks = self._asking.marks
         marks.answered = marks.answered or self._clock()
 
+    def acknowledged(self) -> None:
+        """The reply begins without the model: nothing but the turn's end was waited for."""
+        marks = self._asking.marks
+        if marks.sent is None:
+            self._asking.opener = "acknowledged"
+            marks.answered = marks.sent = marks.voiced = marks.asked
+
     def opening(self, kind: Opener, characters_saved: int) -> None:
         """The reply begins with kept audio, or does not."""
         turn = self._asking

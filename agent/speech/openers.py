@@ -59,6 +59,11 @@ class OpenerCache:
         """Synthesise in the background what is not kept yet."""
         self._phrases.render_missing(voice, self._openers.values())
 
+    def has(self, opener: str) -> bool:
+        """Whether this is an opener whose audio is kept."""
+        kept = self._openers.get(_plain(opener).rstrip(_MARKS))
+        return kept is not None and self._phrases.get(kept) is not None
+
     async def begin(self, pieces: AsyncIterator[str]) -> Opening:
         """Read as much of a reply as tells whether it begins with an opener.
 

@@ -15,7 +15,10 @@ from agent.config import TurnSettings
 from bench.cutoffs.measure import Point
 from demo.media_server import ROOT
 
-SOURCES = ("bench/cutoffs/*.py", "bench/profiles.py", "agent/commit.py", "agent/words.py")
+SOURCES = (
+    "bench/cutoffs/*.py", "bench/profiles.py", "agent/commit.py", "agent/words.py",
+    "agent/speech/acknowledge.py",
+)  # fmt: skip
 
 
 def key(settings: TurnSettings) -> str:

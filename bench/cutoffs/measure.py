@@ -24,6 +24,8 @@ FRAMEWORK = "livekit-agents, v1-mini"
 OURS = "parley"
 OURS_TELCO = "parley on a phone line"
 """A faster reply leaves less time that is free to wait."""
+OURS_SILENT = "parley without openers"
+"""Nothing is said before the model has words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,8 @@ def measure(
         points.append(_point(policy_of_ours, OURS, setting, silences, is_default=factor == 1.0))
     on_a_phone = Ours(model, settings, PROFILES["telco"])
     points.append(_point(on_a_phone, OURS_TELCO, "stages of telco", silences, is_default=False))
+    silent = Ours(model, settings, acknowledges=False)
+    points.append(_point(silent, OURS_SILENT, "delays × 1", silences, is_default=False))
     return points
 
 

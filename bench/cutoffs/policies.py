@@ -9,6 +9,7 @@ from livekit.local_inference import EOT
 
 from agent.commit import Evidence, commit_delay
 from agent.config import TurnSettings
+from agent.speech.acknowledge import acknowledgement
 from agent.words import Outlook, outlook
 from bench.cutoffs.hearing import Silence
 from bench.profiles import PROFILES, Profile
@@ -79,17 +80,21 @@ class Ours:
         model: The turn model.
         settings: Its delays.
         stages: How fast the recogniser and the model are.
+        acknowledges: Whether the reply can begin without the model.
     """
 
     model: EOT
     settings: TurnSettings
     stages: Profile = PROFILES["budget"]
+    acknowledges: bool = True
 
     def wait_s(self, silence: Silence) -> float:
         """See `Policy`."""
         noticed = silence.noticed_s(self.settings.vad_min_silence_s)
         final_s = self.stages.stt_final / 1000
         reply_s = final_s + self.stages.llm_first_token / 1000 - self.settings.head_start_s
+        if self.acknowledges and acknowledgement(silence.case.said):
+            reply_s = min(reply_s, silence.late_s + self.settings.acknowledge_after_s)
         probability = None
         if self.settings.turn_model and outlook(silence.case.said) is Outlook.OPEN:
             # It is asked when the pause is reported, or at the final if that comes later.

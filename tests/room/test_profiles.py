@@ -33,8 +33,6 @@ CANNOT = "cannot do that"
 FEW_PHRASES = {
     "AGENT_OPENERS": "",
     "AGENT_GUARD_FILLER_AFTER_S": "10",  # a filler is not the answer
-    # nor is the greeting going on: words of a stretch of speech come a second after its end
-    "AGENT_TURN_FALSE_INTERRUPTION_TIMEOUT_S": "2",
     **{f"AGENT_GUARD_{p}": "Sorry." for p in ("FILLER", "APOLOGY", "BROKE_OFF", "CANNOT_HEAR")},
 }
 """Every profile has another voice, whose phrases are made in its first call: on two cores that also

@@ -137,6 +137,24 @@ def test_who_may_interrupt_is_not_ours_to_say_on_a_socket(monkeypatch: pytest.Mo
     assert not realtime.turn_handling(settings)["interruption"]["enabled"]
 
 
+@pytest.mark.parametrize(
+    ("stt", "realtime", "set_s", "seconds"),
+    [
+        ("local:sim/stt", "", "0", 0.2),
+        ("gateflow:whisper-1", "", "0", 2.0),  # its words come when the stretch is over
+        ("local:sim/stt", "gateflow:voice-agent-fast:pipeline", "0", 2.0),
+        ("gateflow:whisper-1", "", "0.5", 0.5),
+    ],
+)
+def test_a_paused_reply_waits_as_long_as_words_take_to_come(
+    monkeypatch: pytest.MonkeyPatch, stt: str, realtime: str, set_s: str, seconds: float
+) -> None:
+    monkeypatch.setenv("AGENT_STT", stt)
+    monkeypatch.setenv("AGENT_REALTIME", realtime)
+    monkeypatch.setenv("AGENT_TURN_FALSE_INTERRUPTION_TIMEOUT_S", set_s)
+    assert load_settings().false_interruption_timeout_s == seconds
+
+
 def test_opus_needs_a_dialect_that_can_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIGATEWAY_STT_ENCODING", "opus")
     settings = load_settings()

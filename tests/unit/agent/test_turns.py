@@ -11,7 +11,7 @@ from livekit import rtc
 from livekit.agents import UserStateChangedEvent, llm
 from livekit.agents.voice.turn import TurnDetectionEvent
 
-from agent.config import TurnSettings
+from agent.config import Settings, TurnSettings
 from agent.turns import TurnDetector, last_user_text, turn_handling
 
 QUESTION = "what time does it open"
@@ -144,6 +144,28 @@ async def test_the_turn_stays_open_until_the_reply_ahead_has_words() -> None:
         assert await deciding == 1.0
 
 
+async def test_a_reply_that_can_begin_without_the_model_does_not_wait_for_it() -> None:
+    clock = Clock()
+    detector = await detector_of(clock)
+    reply = detector.reply_asked(acknowledges=True)
+    waiting = asyncio.create_task(detector.caller_waits(reply))
+    assert not await over_after(detector, clock, QUESTION, SETTINGS.acknowledge_after_s - 0.01)
+    assert not waiting.done()
+    clock.now += SETTINGS.acknowledge_after_s + 0.01
+    async with asyncio.timeout(SOON_S):
+        await detector.predict_end_of_turn(heard(QUESTION))
+        await waiting
+
+
+async def test_a_model_that_was_asked_late_gets_a_moment_before_it_is_done_without() -> None:
+    clock = Clock()
+    detector = await detector_of(clock)
+    clock.now += 0.5
+    detector.reply_asked(acknowledges=True)
+    assert not await over_after(detector, clock, QUESTION, 0.05)
+    assert await over_after(detector, clock, QUESTION, 0.15)
+
+
 async def test_the_turn_is_over_a_head_start_before_the_usual_time_of_first_words() -> None:
     clock = Clock()
     detector = await detector_of(clock)
@@ -196,7 +218,7 @@ def test_only_words_of_the_caller_that_end_the_context_are_judged() -> None:
 
 def test_the_framework_neither_waits_nor_calls_home() -> None:
     detector = TurnDetector(settings=SETTINGS)
-    options = turn_handling(SETTINGS, detector)
+    options = turn_handling(Settings(turn=SETTINGS), detector)
     assert options["turn_detection"] is detector
     assert options["endpointing"]["min_delay"] == 0
     assert options["interruption"]["mode"] == "vad"

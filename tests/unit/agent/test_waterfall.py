@@ -170,6 +170,28 @@ def test_a_reply_thrown_away_counts_as_a_request_and_not_as_time() -> None:
     assert record.part_ms("llm") == pytest.approx(320, abs=0.1)
 
 
+def test_an_acknowledged_turn_waited_for_its_end_and_for_no_model() -> None:
+    session = Session()
+    session.ended_speaking(noticed_after_s=0.1)
+    session.transcribed()
+    session.waterfall.asked("m1")
+    session.now += 0.2
+    session.waterfall.acknowledged()
+    session.waterfall.opening("hit", 11)
+    session.said("user", "m1")
+    session.now += 0.01
+    session.became("speaking")
+    session.now += 0.12
+    session.waterfall.answered()
+    session.said("assistant", "m1-reply")
+    session.became("listening", before="speaking")
+    [record] = session.records
+    assert (record.opener, record.characters_saved) == ("acknowledged", 0)
+    assert record.part_ms("commit") == pytest.approx(200, abs=0.1)
+    assert record.part_ms("llm") == record.part_ms("tts") == 0
+    assert record.part_ms("output") == pytest.approx(10, abs=0.1)
+
+
 def test_an_interrupted_reply_is_told_as_such() -> None:
     session = Session()
     session.ended_speaking(noticed_after_s=0.1)

@@ -27,6 +27,7 @@ from livekit.plugins.openai.llm import LLM as OpenAILLM
 from .faults import FaultLog
 from .limits import LLMTimeouts
 from .llm_stream import LLMStream
+from .plain_client import PlainClient
 from .retry import JitteredConnectOptions
 from .schemas import Schemas, ToolContext
 from .url import Account, resolve_api_key, resolve_base_url
@@ -200,7 +201,7 @@ class GatewayLLM(OpenAILLM):
             model=self._opts.model,
             provider_fmt=self._provider_fmt,
             strict_tool_schema=self._strict_tool_schema,
-            client=self._client,
+            client=PlainClient.of(self._client),
             chat_ctx=chat_ctx,
             tools=tools or [],
             conn_options=JitteredConnectOptions.of(conn_options),
