@@ -151,7 +151,7 @@ async def call(
     if voice:
         plugins += [build_stt(settings, vad=detector), build_tts(settings)]
         options |= {"stt": plugins[1], "tts": plugins[2], "vad": detector}
-        options["turn_handling"] = turn_handling(settings.turn, turns) | {"turn_detection": "stt"}
+        options["turn_handling"] = turn_handling(settings, turns) | {"turn_detection": "stt"}
     state = CallState(call_id=call_id, store=store, customer_email=settings.customer_email)
     retries = SessionConnectOptions(
         stt_conn_options=CONNECT,
