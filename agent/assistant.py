@@ -191,7 +191,10 @@ class Assistant(WordingAgent):
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
     ) -> AsyncIterable[stt.SpeechEvent | str]:
         """Transcribe; the turn model hears the audio too, and words interrupt the agent."""
-        events = Agent.default.stt_node(self, self._turns.hear(audio), model_settings)
+        heard = self._turns.hear(audio)
+        if self._waterfall:
+            heard = self._waterfall.hear(heard)
+        events = Agent.default.stt_node(self, heard, model_settings)
         async for event in attentive(events, self.session):
             yield event
 

@@ -101,7 +101,7 @@ class TurnSettings(BaseSettings):
     head_start_s: float = Field(0.05, ge=0, le=1)
     """That wait ends so long before the first words are expected: what follows the end of a turn
     takes the framework some 30 ms, which would otherwise be heard."""
-    acknowledge_after_s: float = Field(0.3, ge=0, le=5)
+    acknowledge_after_s: float = Field(0.27, ge=0, le=5)
     """Silence after which the turn may be over although the model has no words yet: "Let me see."
     is said then. 0: never."""
     turn_model: bool = True

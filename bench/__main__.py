@@ -21,7 +21,7 @@ from bench.cutoffs import measure as cutoffs
 from bench.cutoffs.corpus import SEED, build, describe
 from bench.profiles import PROFILES, Profile
 from bench.results import Run
-from bench.run import FULL, PLAIN, QUICK, Bench, Plan
+from bench.run import ALONE, FULL, QUICK, Bench, Plan
 from caller.errors import CallerError
 from caller.voice import Voice
 from demo import debian, sip_bridge
@@ -192,10 +192,11 @@ def _legs(profile: str, only: str, *, quick: bool) -> list[_Leg]:
         chosen = chosen if only else _chosen(everyone, ",".join(_QUICK_NAMES))
         return [_Leg(PROFILES[profile or "budget"], chosen, QUICK)]
     if profile:
-        return [_Leg(PROFILES[profile], chosen, FULL)]
+        plan = ALONE if all(contestant.ours for contestant in chosen) else FULL
+        return [_Leg(PROFILES[profile], chosen, plan)]
     ours = [contestant for contestant in chosen if contestant.name == "parley"]
     legs = [_Leg(PROFILES["budget"], chosen, FULL)]
-    return [*legs, _Leg(PROFILES["telco"], ours, PLAIN)] if ours else legs
+    return [*legs, _Leg(PROFILES["telco"], ours, ALONE)] if ours else legs
 
 
 def _chosen(everyone: Sequence[Contestant], only: str) -> list[Contestant]:

@@ -40,6 +40,9 @@ How to read it:
 
 - **p50, p90, p95**: ms from the end of the caller's speech to the agent's first sound, both at the
   caller's sound card. The transport's own share (the floor) is in it.
+  `parley` may begin with kept audio: an opener of the model's ("Sure,"), or an acknowledgement
+  ("Let me see.") where the model has no words yet when the turn is over. `parley-no-openers` has
+  neither: what is timed there is the answer itself.
 - **barge-in**: ms from the onset of the caller's interruption to silence at the caller's ear.
 - **stopped by noise**: coughs and murmurs ("mhm") that silenced a reply for more than 1 s.
 - **cut in at pause**: lines with a pause of 0.8 s that the agent did not let the caller finish.

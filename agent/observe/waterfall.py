@@ -2,8 +2,8 @@
 
 All times are monotonic. What the framework dates by the wall clock (when the caller fell silent,
 when the first frame was played) is converted by its age at once. Inside the worker the parts are
-measured; `uplink` and `downlink` are estimates (see `agent.observe.transport`), and the end of
-speech is as good as the voice activity detector's sense of it.
+measured; `uplink` and `downlink` are estimates (see `agent.observe.transport`). Speech ends with
+the last sound before the moment at which the voice activity detector takes it to have ended.
 
 A reply is begun ahead of the turn's end, so the stages overlap with the wait for that end. Each
 part is what its stage added to what the caller waited: `commit` is only what was waited for the
@@ -15,10 +15,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
@@ -29,6 +30,7 @@ from livekit.agents import (
     llm,
 )
 
+from .last_sound import LastSound
 from .record import Opener, Part, TurnRecord
 from .transport import Transport, TransportEstimate
 
@@ -36,7 +38,7 @@ logger = logging.getLogger("parley.turn")
 
 VAD_LATE_S = 0.063
 """What Silero takes for the end of speech is later than the last sound by this much: the median of
-the benchmark's lines (46 to 91 ms)."""
+the benchmark's lines (46 to 91 ms). It is taken off where noise hides when the voice ended."""
 
 
 @dataclass
@@ -130,6 +132,7 @@ class Waterfall:
         self._wall = wall
         self._count = 0
         self._listening = True
+        self._sound = LastSound(clock=clock)
         self._ended: float | None = None
         self._heard: float | None = None
         self._next = _Turn()  # not over yet; may be answered ahead
@@ -141,6 +144,12 @@ class Waterfall:
         session.on("conversation_item_added", self._on_item)
         session.on("agent_state_changed", self._on_agent_state)
         session.on("function_tools_executed", self._on_tools)
+
+    async def hear(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+        """Pass the caller's audio on, noting when it falls silent."""
+        async for frame in audio:
+            self._sound.push(frame)
+            yield frame
 
     def asked(self, message_id: str) -> None:
         """The model is asked to answer a message; a request for another one was in vain."""
@@ -198,8 +207,9 @@ class Waterfall:
             if self._listening:  # an interruption is in a hurry, too
                 self._refresh_transport()
         elif event.old_state == "speaking":
-            age_s = max(0.0, self._wall() - event.created_at)
-            self._ended = self._clock() - age_s - VAD_LATE_S
+            by_vad = self._clock() - max(0.0, self._wall() - event.created_at)
+            by_sound = self._sound.before(by_vad)
+            self._ended = by_vad - VAD_LATE_S if by_sound is None else by_sound
 
     def _refresh_transport(self) -> None:
         """Read the statistics while the caller speaks: it takes time that nobody waits for then."""

@@ -24,7 +24,7 @@ export interface TurnRecord {
   turn: number;
   total_ms: number;
   parts: Part[];
-  opener: "hit" | "miss" | "none";
+  opener: "hit" | "miss" | "none" | "acknowledged";
   llm_requests: number;
   interrupted: boolean;
   tools: string[];

@@ -79,6 +79,7 @@ function row(record: TurnRecord, scale: number): HTMLLIElement {
   const notes = [
     record.tools.length ? record.tools.join(", ").replaceAll("_", " ") : "",
     record.opener === "hit" ? "kept opener" : "",
+    record.opener === "acknowledged" ? "acknowledged" : "",
     record.interrupted ? "interrupted" : "",
   ].filter(Boolean);
   return h(
