@@ -120,7 +120,8 @@ class Assistant(WordingAgent):
         self._waterfall = waterfall
         openers = [*ACKNOWLEDGEMENTS, *settings.openers] if settings.openers else []
         self.openers = OpenerCache(phrases=phrases, openers=openers)
-        self._acknowledged = ""
+        self._acknowledged = ("", "")
+        """The newest acknowledgement, and the turn that it was said in."""
         self._guard = ReplyGuard(settings=settings.guard, phrases=phrases)
         self._hearing: HearingGuard | None = None
         self._caller_is_leaving = False
@@ -214,7 +215,7 @@ class Assistant(WordingAgent):
             return aiter(Agent.default.llm_node(self, windowed, tools, model_settings))
 
         turn_id = _turn_id(chat_ctx)
-        phrase = self._acknowledgement(last_user_text(chat_ctx))
+        phrase = self._acknowledgement(chat_ctx)
         reply = self._turns.reply_asked(acknowledges=bool(phrase))
         if self._waterfall:
             self._waterfall.asked(turn_id)
@@ -223,7 +224,7 @@ class Assistant(WordingAgent):
             answer = acknowledged(
                 answer,
                 over=lambda: self._turns.caller_waits(reply),
-                say=lambda: self._acknowledge(phrase),
+                say=lambda: self._acknowledge(phrase, turn_id),
             )
         try:
             async for chunk in answer:
@@ -241,16 +242,18 @@ class Assistant(WordingAgent):
                 self._waterfall.answered()
             yield chunk
 
-    def _acknowledgement(self, heard: str) -> str:
-        """What can be said to this without the model, from kept audio; else empty."""
-        settings = self._settings
+    def _acknowledgement(self, chat_ctx: llm.ChatContext) -> str:
+        """What can be said to a turn without the model, once, from kept audio; else empty."""
+        settings, (before, turn_id) = self._settings, self._acknowledged
         if not settings.turn.acknowledge_after_s or not settings.language.startswith("en"):
             return ""
-        phrase = acknowledgement(heard, before=self._acknowledged)
+        if turn_id == _turn_id(chat_ctx):
+            return ""
+        phrase = acknowledgement(_being_answered(chat_ctx), before=before)
         return phrase if self.openers.has(phrase) else ""
 
-    def _acknowledge(self, phrase: str) -> str:
-        self._acknowledged = phrase
+    def _acknowledge(self, phrase: str, turn_id: str) -> str:
+        self._acknowledged = phrase, turn_id
         if self._waterfall:
             self._waterfall.acknowledged()
         return phrase
@@ -342,7 +345,19 @@ def _sent_s_ago(frame: rtc.AudioFrame) -> float | None:
     return None if sent is None else time.perf_counter() - sent
 
 
+def _being_answered(chat_ctx: llm.ChatContext) -> str:
+    """The caller's words where the model is asked to answer them, after a tool too; else empty."""
+    after_tool = chat_ctx.items and chat_ctx.items[-1].type == "function_call_output"
+    if after_tool and (message := _last_of_caller(chat_ctx)):
+        return message.text_content or ""
+    return last_user_text(chat_ctx)
+
+
 def _turn_id(chat_ctx: llm.ChatContext) -> str:
     """The id of the caller's last message: what is being answered."""
-    users = (item for item in reversed(chat_ctx.messages()) if item.role == "user")
-    return next((item.id for item in users), "")
+    message = _last_of_caller(chat_ctx)
+    return message.id if message else ""
+
+
+def _last_of_caller(chat_ctx: llm.ChatContext) -> llm.ChatMessage | None:
+    return next((item for item in reversed(chat_ctx.messages()) if item.role == "user"), None)

@@ -40,6 +40,8 @@ VAD_LATE_S = 0.063
 """What Silero takes for the end of speech is later than the last sound by this much: the median of
 the benchmark's lines (46 to 91 ms). It is taken off where noise hides when the voice ended."""
 
+_JUST_OVER_S = 0.05
+
 
 @dataclass
 class Marks:
@@ -170,11 +172,15 @@ class Waterfall:
         marks.answered = marks.answered or self._clock()
 
     def acknowledged(self) -> None:
-        """The reply begins without the model: nothing but the turn's end was waited for."""
+        """The reply begins without the model.
+
+        At the turn's end, nothing but that end was waited for; later, a model that uses tools.
+        """
         marks = self._asking.marks
         if marks.sent is None:
             self._asking.opener = "acknowledged"
-            marks.answered = marks.sent = marks.voiced = marks.asked
+            over = marks.committed is None or self._clock() - marks.committed < _JUST_OVER_S
+            marks.answered = marks.sent = marks.voiced = marks.asked if over else self._clock()
 
     def opening(self, kind: Opener, characters_saved: int) -> None:
         """The reply begins with kept audio, or does not."""

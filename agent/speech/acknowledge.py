@@ -65,7 +65,7 @@ async def acknowledged(
     """A model's answer, with an acknowledgement before it unless the answer is quicker.
 
     Args:
-        answer: What the model writes. A tool that it calls is acknowledged: that takes longer yet.
+        answer: What the model writes.
         over: Returns when the caller begins to wait.
         say: Gives the words; called if they are said.
     """
@@ -76,7 +76,7 @@ async def acknowledged(
         while not begun:
             coming = asyncio.ensure_future(anext(answer, None))
             await asyncio.wait((coming, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done() or _calls_a_tool(coming.result()):
+            if not coming.done():
                 begun = True
                 yield f"{say()} "
             chunk = await coming
@@ -98,7 +98,3 @@ def has_words(chunk: _Chunk) -> bool:
     if isinstance(chunk, llm.ChatChunk):
         return bool(chunk.delta and chunk.delta.content)
     return isinstance(chunk, str)
-
-
-def _calls_a_tool(chunk: _Chunk | None) -> bool:
-    return isinstance(chunk, llm.ChatChunk) and bool(chunk.delta and chunk.delta.tool_calls)

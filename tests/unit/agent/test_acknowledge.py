@@ -74,11 +74,6 @@ def words(text: str) -> llm.ChatChunk:
     return llm.ChatChunk(id="1", delta=llm.ChoiceDelta(role="assistant", content=text))
 
 
-def tool_call() -> llm.ChatChunk:
-    call = llm.FunctionToolCall(name="lookup_order", arguments="{}", call_id="1")
-    return llm.ChatChunk(id="1", delta=llm.ChoiceDelta(role="assistant", tool_calls=[call]))
-
-
 async def test_it_is_said_to_a_caller_who_waits_and_the_answer_follows() -> None:
     model = Model(words(""), words("It comes"), words(" today."))
     said = acknowledged(model.answer(), over=now, say=lambda: "Let me see.")
@@ -92,13 +87,6 @@ async def test_an_answer_that_is_quicker_needs_none() -> None:
     model.writes.set()
     said = acknowledged(model.answer(), over=never, say=lambda: "Let me see.")
     assert [chunk async for chunk in said] == [words(""), words("It comes today.")]
-
-
-async def test_a_tool_takes_time_even_when_its_call_comes_at_once() -> None:
-    model = Model(tool_call())
-    model.writes.set()
-    said = acknowledged(model.answer(), over=never, say=lambda: "Let me see.")
-    assert [chunk async for chunk in said] == ["Let me see. ", tool_call()]
 
 
 async def test_what_is_thrown_away_leaves_nothing_running() -> None:
