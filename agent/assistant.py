@@ -22,13 +22,13 @@ from livekit.agents import (
     function_tool,
     llm,
     stt,
-    tts,
 )
 from livekit.agents.types import NOT_GIVEN, USERDATA_TTS_STARTED_TIME
-from livekit.plugins import aigateway
-from livekit.plugins.gatewaykit.llm import GatewayLLM
 
 from .bargein import attentive
+from .chain.llm import ChainLLM
+from .chain.stt import ChainSTT
+from .chain.tts import ChainTTS
 from .config import Settings
 from .ending import Ending
 from .goodbye import is_goodbye
@@ -135,16 +135,24 @@ class Assistant(WordingAgent):
             session=self.session, settings=self._settings.guard, reply=self._guard
         )
         self._hearing.start()
-        if isinstance(self.session.stt, aigateway.STT):
-            self.session.stt.on("speech_lost", self._hearing.speech_lost)
+        if isinstance(self.session.stt, ChainSTT):
+            self.session.stt.on_speech_lost(self._hearing.speech_lost)
+        self._tell_routes()
         if greeting := self._settings.greeting:
             kept = self._phrases.get(greeting)
             audio = frames_of(kept) if kept else NOT_GIVEN
             await self.session.say(greeting, audio=audio).wait_for_playout()
-        if isinstance(voice := self.session.tts, tts.TTS):
+        if isinstance(chain := self.session.tts, ChainTTS):
+            voice = chain.primary  # what is kept is kept for all calls
             self._phrases.render_missing(voice, self._settings.guard.phrases)
             self.openers.render_missing(voice)
             self._phrases.render_missing(voice, [greeting, self._settings.farewell])
+
+    def _tell_routes(self) -> None:
+        """Let the turns' records name the routes that serve them."""
+        for chain in (self.session.stt, self.session.llm, self.session.tts):
+            if self._waterfall and isinstance(chain, ChainSTT | ChainLLM | ChainTTS):
+                chain.members.on_served(self._waterfall.served)
 
     async def on_exit(self) -> None:
         """Stop what runs in the background for this agent."""
@@ -160,7 +168,7 @@ class Assistant(WordingAgent):
             await self._waterfall.aclose()
 
     def _on_caller(self, event: UserStateChangedEvent) -> None:
-        if event.new_state == "speaking" and isinstance(self.session.llm, GatewayLLM):
+        if event.new_state == "speaking" and isinstance(self.session.llm, ChainLLM):
             self.session.llm.keep_warm()
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:

@@ -3,51 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from livekit.agents import llm, stt, tts, vad
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import aigateway, gateflow
+from livekit.plugins.gatewaykit.limits import Limits
 
 from . import vendors
+from .chain.health import HealthBoard, LocalBoard
+from .chain.llm import ChainLLM
+from .chain.race import Starter, in_turn
+from .chain.route import BreakerLimits, ChainRoute, Hold, P, Stage
+from .chain.stt import ChainSTT
+from .chain.tts import ChainTTS
 from .config import ConfigError, Settings, TurnSettings, revealed
 from .observe import metrics
 from .routes import RealtimeRoute, Route
 from .words import Outlook, outlook
-
-_T = TypeVar("_T")
 
 _LOCAL_KEY = "local"  # the local gateway asks for no key unless one is set
 _AIGATEWAY_VOICE = "rachel"  # what the gateways' own documents use
 _GATEFLOW_VOICE = "friendly"
 
 
-def build_stt(settings: Settings, *, vad: vad.VAD) -> stt.STT[Any]:
-    """The speech-to-text chain; `vad` segments the audio for providers that do not stream.
+def build_stt(settings: Settings, *, vad: vad.VAD, board: HealthBoard | None = None) -> ChainSTT:
+    """The speech-to-text chain.
+
+    Args:
+        settings: The worker's settings.
+        vad: Segments the audio for providers that do not stream.
+        board: Where workers tell each other of routes that are down.
 
     Raises:
         ConfigError: A route names a provider that cannot transcribe.
     """
-    chain = [_stt(route, settings, vad) for route in settings.stt_routes]
-    return _chained(chain, lambda many: stt.FallbackAdapter(many, vad=vad))
+    routes = _chained("stt", settings.stt_routes, partial(make_stt, vad=vad), settings, board)
+    return ChainSTT(routes, vad=vad, waits=settings.chain)
 
 
-def build_llm(settings: Settings) -> llm.LLM[Any]:
+def build_llm(
+    settings: Settings, *, board: HealthBoard | None = None, starter: Starter = in_turn
+) -> ChainLLM:
     """The language model chain.
+
+    Args:
+        settings: The worker's settings.
+        board: Where workers tell each other of routes that are down.
+        starter: How the routes of a request are started.
 
     Raises:
         ConfigError: A route names a provider that serves no language model.
     """
-    return _chained([_llm(route, settings) for route in settings.llm_routes], llm.FallbackAdapter)
+    routes = _chained("llm", settings.llm_routes, make_llm, settings, board)
+    return ChainLLM(routes, waits=settings.chain, starter=starter)
 
 
-def build_tts(settings: Settings) -> tts.TTS[Any]:
+def build_tts(settings: Settings, *, board: HealthBoard | None = None) -> ChainTTS:
     """The text-to-speech chain.
+
+    Args:
+        settings: The worker's settings.
+        board: Where workers tell each other of routes that are down.
 
     Raises:
         ConfigError: A route names a provider that cannot speak.
     """
-    return _chained([_tts(route, settings) for route in settings.tts_routes], tts.FallbackAdapter)
+    routes = _chained("tts", settings.tts_routes, make_tts, settings, board)
+    return ChainTTS(routes, waits=settings.chain)
 
 
 def build_realtime(
@@ -83,9 +107,29 @@ def _member(
     return chosen or None
 
 
-def _chained(chain: Sequence[_T], fallback: Callable[[list[_T]], _T]) -> _T:
-    metrics.watch_faults(chain)
-    return chain[0] if len(chain) == 1 else fallback(list(chain))
+def _chained(
+    stage: Stage,
+    routes: Sequence[Route],
+    make: Callable[[Route, Settings], P],
+    settings: Settings,
+    board: HealthBoard | None,
+) -> list[ChainRoute[P]]:
+    guard, waits = settings.guard, settings.chain
+    limits = BreakerLimits(failures=guard.breaker_failures, cooldown_s=guard.breaker_cooldown_s)
+    board = board or LocalBoard()
+    chain = [
+        ChainRoute(
+            stage=stage,
+            name=str(route),
+            plugin=make(route, settings),
+            board=board,
+            limits=limits,
+            hold=Hold(first_s=waits.probe_after_s, longest_s=waits.probe_longest_s),
+        )
+        for route in routes
+    ]
+    metrics.watch_faults(route.plugin for route in chain)
+    return chain
 
 
 def _gateway(route: Route, settings: Settings) -> tuple[str, str, str]:
@@ -95,7 +139,12 @@ def _gateway(route: Route, settings: Settings) -> tuple[str, str, str]:
     return route.slug, settings.aigateway_base_url, revealed(settings.aigateway_api_key)
 
 
-def _stt(route: Route, settings: Settings, vad: vad.VAD) -> stt.STT[Any]:
+def make_stt(route: Route, settings: Settings, *, vad: vad.VAD) -> stt.STT[Any]:
+    """One recogniser; with others behind it, it is waited for as a chain can afford to.
+
+    Raises:
+        ConfigError: The provider cannot transcribe.
+    """
     if route.provider in ("aigateway", "local"):
         model, base_url, api_key = _gateway(route, settings)
         if settings.aigateway_stt_encoding == "opus" and settings.aigateway_dialect != "deepgram":
@@ -111,6 +160,7 @@ def _stt(route: Route, settings: Settings, vad: vad.VAD) -> stt.STT[Any]:
             encoding=settings.aigateway_stt_encoding,
             dialect=settings.aigateway_dialect,
             preflight=_preflight(settings.turn),
+            timeouts=_hearing_waits(settings),
         )
     if route.provider == "gateflow":
         return gateflow.STT(
@@ -123,6 +173,24 @@ def _stt(route: Route, settings: Settings, vad: vad.VAD) -> stt.STT[Any]:
     if engine := vendors.build_stt(route, settings):
         return engine
     raise ConfigError(f"AGENT_STT: {route.provider} offers no speech-to-text here")
+
+
+def _hearing_waits(settings: Settings) -> aigateway.STTTimeouts:
+    if len(settings.stt_routes) == 1:
+        return aigateway.STTTimeouts()
+    return aigateway.STTTimeouts(silence_watchdog_s=settings.chain.no_words_s)
+
+
+def _speaking_waits(settings: Settings) -> dict[str, float]:
+    if len(settings.tts_routes) == 1:
+        return {}
+    waits = settings.chain
+    return {"first_audio_s": waits.first_audio_s, "inter_chunk_s": waits.stall_s}
+
+
+def _speaking_limits(settings: Settings) -> Limits:
+    """One more socket keeps the voice; a gateway that loses that one too is left."""
+    return Limits() if len(settings.tts_routes) == 1 else Limits(resumes=1)
 
 
 def _preflight(turn: TurnSettings) -> aigateway.SettlePolicy:
@@ -145,7 +213,12 @@ def _ending(text: str) -> aigateway.Ending:
             return "unfinished"
 
 
-def _llm(route: Route, settings: Settings) -> llm.LLM[Any]:
+def make_llm(route: Route, settings: Settings) -> llm.LLM[Any]:
+    """One language model.
+
+    Raises:
+        ConfigError: The provider serves none.
+    """
     longest = settings.llm_max_tokens or NOT_GIVEN
     if route.provider in ("aigateway", "local"):
         model, base_url, api_key = _gateway(route, settings)
@@ -168,17 +241,31 @@ def _llm(route: Route, settings: Settings) -> llm.LLM[Any]:
     raise ConfigError(f"AGENT_LLM: {route.provider} offers no language model here")
 
 
-def _tts(route: Route, settings: Settings) -> tts.TTS[Any]:
+def make_tts(route: Route, settings: Settings) -> tts.TTS[Any]:
+    """One voice; with others behind it, it is waited for as a chain can afford to.
+
+    Raises:
+        ConfigError: The provider cannot speak.
+    """
     if route.provider in ("aigateway", "local"):
         model, base_url, api_key = _gateway(route, settings)
         voice = route.voice or _AIGATEWAY_VOICE
-        return aigateway.TTS(model=model, voice=voice, base_url=base_url, api_key=api_key)
+        return aigateway.TTS(
+            model=model,
+            voice=voice,
+            base_url=base_url,
+            api_key=api_key,
+            timeouts=aigateway.TTSTimeouts(**_speaking_waits(settings)),
+            limits=_speaking_limits(settings),
+        )
     if route.provider == "gateflow":
         return gateflow.TTS(
             model=route.model,
             voice=route.voice or _GATEFLOW_VOICE,
             base_url=settings.gateflow_base_url,
             api_key=revealed(settings.gateflow_api_key),
+            timeouts=gateflow.TTSTimeouts(**_speaking_waits(settings)),
+            limits=_speaking_limits(settings),
         )
     if engine := vendors.build_tts(route, settings):
         return engine

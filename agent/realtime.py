@@ -19,11 +19,11 @@ from livekit.agents import (
     inference,
     llm,
     room_io,
-    tts,
 )
 from livekit.agents.types import NOT_GIVEN
 
 from .assistant import CallState
+from .chain.tts import ChainTTS
 from .config import ConfigError, Settings
 from .goodbye import is_goodbye
 from .guard.realtime import RealtimeGuard
@@ -112,7 +112,8 @@ class RealtimeAssistant(WordingAgent):
             kept = self._phrases.get(greeting)
             audio = frames_of(kept) if kept else NOT_GIVEN
             await self.session.say(greeting, audio=audio).wait_for_playout()
-        if isinstance(voice := self.session.tts, tts.TTS):
+        if isinstance(chain := self.session.tts, ChainTTS):
+            voice = chain.primary  # what is kept is kept for all calls
             self._phrases.render_missing(voice, self._settings.guard.phrases)
             self._phrases.render_missing(voice, [greeting, self._settings.farewell])
 

@@ -23,7 +23,7 @@ from livekit.plugins import openai
 from pydantic import SecretStr
 
 from agent.config import ConfigError, Settings
-from agent.providers import build_llm, build_realtime, build_stt, build_tts
+from agent.providers import build_realtime, make_llm, make_stt, make_tts
 from agent.routes import TRANSPORTS, RealtimeRoute
 from demo.media_server import ROOT
 from gateway.config import BrainConfig, GatewayConfig, SimConfig
@@ -149,7 +149,7 @@ async def _one(
 async def _hear(provider: str, url: str) -> _Cells:
     detector = inference.VAD(model="silero", min_silence_duration=0.25)
     settings = _settings(url, stt=f"{provider}:{MODELS[provider][0]}")
-    ears = build_stt(settings, vad=detector)
+    ears = make_stt(settings.stt_routes[0], settings, vad=detector)
     # what hears stretches of speech does so behind a detector, in the plugin or around it
     at_once = ears.capabilities.streaming and not _is_segmented(ears)
     heard = await _transcribe(ears, detector)
@@ -223,7 +223,8 @@ async def lookup_order(email: str) -> str:
 
 
 async def _think(provider: str, url: str) -> _Cells:
-    model = build_llm(_settings(url, llm=f"{provider}:{MODELS[provider][1]}"))
+    settings = _settings(url, llm=f"{provider}:{MODELS[provider][1]}")
+    model = make_llm(settings.llm_routes[0], settings)
     chunks = await _ask(model, "Tell me a joke.")
     words = [chunk for chunk in chunks if chunk.delta and chunk.delta.content]
     asked = await _ask(model, "Where is my order? My email is peter@example.com.")
@@ -243,7 +244,8 @@ async def _ask(model: llm.LLM[Any], question: str) -> list[llm.ChatChunk]:
 
 
 async def _speak(provider: str, url: str) -> _Cells:
-    voice = build_tts(_settings(url, tts=f"{provider}:{MODELS[provider][2]}"))
+    settings = _settings(url, tts=f"{provider}:{MODELS[provider][2]}")
+    voice = make_tts(settings.tts_routes[0], settings)
     try:
         if not voice.capabilities.streaming:
             async with voice.synthesize("Your order has shipped.") as whole:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Generic, Literal, TypeVar
 
-from livekit.agents import APIConnectionError, APIError
+from livekit.agents import APIConnectionError, APIError, APIStatusError
 
 from ..guard.breaker import BreakerState, CircuitBreaker
 from ..observe.events import route_changed
 from .health import HealthBoard
 
 P = TypeVar("P")
+_MAY_PASS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, 499)
+"""Statuses below 500 that speak of the moment and not of the request; 499: client closed."""
+
 Stage = Literal["stt", "llm", "tts"]
 
 
@@ -62,7 +66,7 @@ class ChainRoute(Generic[P]):
     """A route and what is known of it. One request is `begin`, then one of the three outcomes.
 
     A route that failed is asked after the others until a probe or a request went well: that is
-    `available`. One that fails again and again is not asked at all for a while: that is the
+    `out_of_order`. One that fails again and again is not asked at all for a while: that is the
     breaker. The board tells other workers of the second, not of the first, which may be chance.
 
     Attributes:
@@ -72,7 +76,6 @@ class ChainRoute(Generic[P]):
         board: Where other workers are told.
         limits: When it is left alone.
         hold: How long it is not preferred after a failure.
-        on_change: Told whether it is available, when that changes.
         clock: Monotonic seconds.
     """
 
@@ -82,10 +85,10 @@ class ChainRoute(Generic[P]):
     board: HealthBoard
     limits: BreakerLimits
     hold: Hold
-    on_change: Callable[[bool], None] = lambda _: None
     clock: Callable[[], float] = time.monotonic
     breaker: CircuitBreaker = field(init=False)
-    _available: bool = field(init=False, default=True)
+    out_of_order: bool = field(init=False, default=False)
+    """Whether it failed last, and neither a request nor a probe has gone well since."""
 
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(
@@ -104,7 +107,7 @@ class ChainRoute(Generic[P]):
     def available(self) -> bool:
         """Whether nothing speaks against asking it, here or elsewhere."""
         return (
-            self._available
+            not self.out_of_order
             and self.breaker.state is BreakerState.CLOSED
             and not self.board.is_down(self.key)
         )
@@ -116,37 +119,29 @@ class ChainRoute(Generic[P]):
     def served(self) -> None:
         """A request went well."""
         self.hold.failures = 0
-        self._recovered()
+        self.recovered()
 
     def recovered(self) -> None:
         """A probe went well: the route is preferred again. It has not served anybody yet."""
-        self._recovered()
+        self.breaker.success()
+        self.out_of_order = False
 
     def failed(self, error: APIError) -> None:
         """A request or a probe failed.
 
-        What a route refuses for good (a wrong key) does not get better by waiting, so it opens no
-        breaker; yet another route is asked first from then on.
+        What a route refuses (a wrong key) does not get better by waiting, so it opens no breaker;
+        yet another route is asked first from then on.
         """
         self.hold.failures += 1
-        if error.retryable:
-            self.breaker.failure()
-        else:
+        self.out_of_order = True
+        if _is_refusal(error):
             self.breaker.abandoned()
-        self._set_available(False)
+        else:
+            self.breaker.failure()
 
     def abandoned(self) -> None:
         """A request was cancelled, which says nothing about the route."""
         self.breaker.abandoned()
-
-    def _recovered(self) -> None:
-        self.breaker.success()
-        self._set_available(True)
-
-    def _set_available(self, available: bool) -> None:
-        if available is not self._available:
-            self._available = available
-            self.on_change(available)
 
     def _breaker_changed(self, state: BreakerState) -> None:
         route_changed(state.value, stage=self.stage, route=self.name)
@@ -156,10 +151,19 @@ class ChainRoute(Generic[P]):
             self.board.mark(self.key, down_s=0)
 
 
-def in_order(routes: list[ChainRoute[P]]) -> list[ChainRoute[P]]:
+def in_order(routes: Iterable[ChainRoute[P]]) -> list[ChainRoute[P]]:
     """The routes that may be asked: those without trouble first, each group as it is configured.
 
     Those whose breaker is open are left out.
     """
     asked = [r for r in routes if r.breaker.state is not BreakerState.OPEN]
     return sorted(asked, key=lambda route: not route.available)
+
+
+def _is_refusal(error: APIError) -> bool:
+    """Whether the request was at fault and not the route; LiveKit's rule of what is final."""
+    return (
+        isinstance(error, APIStatusError)
+        and 400 <= error.status_code < 500
+        and error.status_code not in _MAY_PASS
+    )

@@ -135,7 +135,7 @@ async def guarded(
             ends_at = clock.gap_ends_at if begun else clock.give_up_at
             coming = asyncio.ensure_future(anext(source))
             try:
-                while not await _done_by(coming, filler_at, ends_at):
+                while not await done_by(coming, filler_at, ends_at):
                     if loop.time() >= ends_at():
                         raise APITimeoutError()
                     yield clock.fill(loop.time())
@@ -158,7 +158,7 @@ async def guarded(
             await source.aclose()
 
 
-async def _done_by(future: asyncio.Future[_T], *times: Callable[[], float]) -> bool:
+async def done_by(future: asyncio.Future[_T], *times: Callable[[], float]) -> bool:
     """Whether a future is done by the earliest of some loop times, which may move meanwhile."""
     loop = asyncio.get_running_loop()
     while not future.done() and (remaining := min(at() for at in times) - loop.time()) > 0:

@@ -12,7 +12,6 @@ from livekit.agents import APIError, FlushSentinel, llm
 from ..config import GuardSettings
 from ..observe.events import GuardAction, guard_acted
 from ..speech.phrases import PhraseCache, frames_of, recorded_apology, recorded_filler
-from .breaker import CircuitBreaker
 from .deadline import Lapse, LapseKind, TurnClock, guarded
 
 _T = TypeVar("_T")
@@ -33,8 +32,6 @@ class ReplyGuard:
     def __init__(self, *, settings: GuardSettings, phrases: PhraseCache) -> None:
         self._settings = settings
         self._phrases = phrases
-        self._model = self._breaker()
-        self._voice = self._breaker()
         self._clock = self._new_clock("", begun_at=0.0)
         self._committed = ""
         self._failed_turns = 0
@@ -54,11 +51,8 @@ class ReplyGuard:
             turn_id: The caller's message being answered; requests after a tool belong to it too.
             ask: Makes the request.
         """
-        if not self._model.allow():
-            yield self._fail("llm", None)
-            return
         answer: AsyncIterator[_Chunk | Lapse] = guarded(ask(), self._clock_of(turn_id))
-        async for chunk in _settling(answer, self._model):
+        async for chunk in answer:
             if not isinstance(chunk, Lapse):
                 yield chunk
             elif phrase := self._filler(chunk, stage="llm"):
@@ -93,13 +87,9 @@ class ReplyGuard:
                 yield frame
 
     async def _spoken(self, source: AsyncIterator[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
-        if not self._voice.allow():
-            for part in self._apology("tts", None):
-                yield part
-            return
         clock = self._voice_clock()
         audio = guarded(source, clock, seconds=lambda frame: frame.duration)
-        async for item in _settling(audio, self._voice):
+        async for item in audio:
             if not isinstance(item, Lapse):
                 self._clock.heard_at = asyncio.get_running_loop().time()
                 yield item
@@ -191,30 +181,6 @@ class ReplyGuard:
             gap_s=self._settings.filler_gap_s,
             committed_at=committed_at,
         )
-
-    def _breaker(self) -> CircuitBreaker:
-        return CircuitBreaker(
-            failures=self._settings.breaker_failures, cooldown_s=self._settings.breaker_cooldown_s
-        )
-
-
-async def _settling(items: AsyncIterator[_T], breaker: CircuitBreaker) -> AsyncIterator[_T]:
-    """Pass items on and tell the breaker how it went; a cancelled request tells nothing."""
-    failed = settled = False
-    try:
-        async for item in items:
-            if isinstance(item, Lapse) and item.kind is not LapseKind.SLOW:
-                # What the route refuses for good (a wrong key) does not get better by waiting.
-                failed = item.error is None or item.error.retryable
-            yield item
-        settled = True
-    finally:
-        if not settled:
-            breaker.abandoned()
-        elif failed:
-            breaker.failure()
-        else:
-            breaker.success()
 
 
 async def _chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -76,6 +76,9 @@ def observe_turn(record: TurnRecord) -> None:
     OPENERS.labels(record.opener).inc()
     OPENER_CHARACTERS.inc(record.characters_saved)
     LLM_REQUESTS.inc(record.llm_requests)
+    for stage, routes in record.routes.items():
+        for route in routes:
+            ROUTE_TURNS.labels(stage, route).inc()
     TURNS.labels(str(record.interrupted).lower()).inc()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 PartName = Literal["uplink", "stt", "commit", "llm", "clause", "tts", "output", "downlink"]
@@ -39,6 +40,7 @@ class TurnRecord:
         llm_requests: Requests to the language model for this turn, thrown away ones included.
         interrupted: Whether the caller interrupted the reply.
         tools: Names of the tools that were called.
+        routes: The routes that served each stage, in order; more than one after a switch.
     """
 
     turn: int
@@ -49,6 +51,7 @@ class TurnRecord:
     llm_requests: int = 0
     interrupted: bool = False
     tools: tuple[str, ...] = ()
+    routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The record as a JSON object; times have a tenth of a millisecond."""
@@ -56,6 +59,7 @@ class TurnRecord:
         record["total_ms"] = round(self.total_ms, 1)
         record["parts"] = [{"name": p.name, "ms": round(p.ms, 1)} for p in self.parts]
         record["tools"] = list(self.tools)
+        record["routes"] = {stage: list(names) for stage, names in self.routes.items()}
         return record
 
     def part_ms(self, name: PartName) -> float:

@@ -104,6 +104,13 @@ class _Turn:
     requests: int = 0
     replied: bool = False
     interrupted: bool = False
+    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def served(self, stage: str, route: str) -> None:
+        """A route serves a stage of the turn, perhaps after another one."""
+        before = self.routes.get(stage, ())
+        if before[-1:] != (route,):
+            self.routes[stage] = (*before, route)
 
 
 class Waterfall:
@@ -141,6 +148,7 @@ class Waterfall:
         self._turn: _Turn | None = None  # over, its reply not
         self._asking = self._next  # what the model and the voice are working on
         self._refreshing: asyncio.Task[None] | None = None
+        self._ears = ""  # the route that hears, turn after turn
         session.on("user_state_changed", self._on_user_state)
         session.on("user_input_transcribed", self._on_transcript)
         session.on("conversation_item_added", self._on_item)
@@ -160,6 +168,7 @@ class Waterfall:
         if turn.message != message_id or turn.marks.asked is None:
             turn.message = message_id
             turn.opener, turn.characters_saved = "none", 0
+            turn.routes = {stage: names for stage, names in turn.routes.items() if stage == "stt"}
             heard = turn.marks.heard if turn is self._turn else self._heard
             turn.marks = replace(
                 turn.marks, heard=heard, asked=self._clock(), answered=None, sent=None, voiced=None
@@ -181,6 +190,19 @@ class Waterfall:
             self._asking.opener = "acknowledged"
             over = marks.committed is None or self._clock() - marks.committed < _JUST_OVER_S
             marks.answered = marks.sent = marks.voiced = marks.asked if over else self._clock()
+
+    def served(self, stage: str, route: str) -> None:
+        """A route of a chain has begun to serve a stage.
+
+        Args:
+            stage: "stt", "llm" or "tts".
+            route: Its name.
+        """
+        if stage == "stt":
+            self._ears = route
+            self._next.served(stage, route)
+        else:
+            self._asking.served(stage, route)
 
     def opening(self, kind: Opener, characters_saved: int) -> None:
         """The reply begins with kept audio, or does not."""
@@ -238,6 +260,8 @@ class Waterfall:
 
     def _commit(self, message_id: str) -> None:
         turn, self._next = self._next, _Turn()
+        if self._ears:
+            turn.routes.setdefault("stt", (self._ears,))
         if turn.message != message_id:  # nothing was asked ahead, or in vain
             turn.message = message_id
             turn.marks = Marks()
@@ -277,6 +301,7 @@ class Waterfall:
             llm_requests=turn.requests,
             interrupted=turn.interrupted,
             tools=tuple(turn.tools),
+            routes=turn.routes,
         )
         logger.info("turn", extra=record.as_dict())
         self._on_record(record)

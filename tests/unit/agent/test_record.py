@@ -16,6 +16,7 @@ def test_a_record_is_plain_json_with_its_parts_in_order() -> None:
         characters_saved=5,
         llm_requests=2,
         tools=("lookup_order",),
+        routes={"llm": ("local:a", "local:b")},
     )
     assert json.loads(json.dumps(record.as_dict())) == {
         "turn": 3,
@@ -26,6 +27,7 @@ def test_a_record_is_plain_json_with_its_parts_in_order() -> None:
         "llm_requests": 2,
         "interrupted": False,
         "tools": ["lookup_order"],
+        "routes": {"llm": ["local:a", "local:b"]},
     }
 
 

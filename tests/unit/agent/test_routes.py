@@ -10,7 +10,7 @@ from livekit.plugins import aigateway, deepgram, elevenlabs, gateflow, openai
 
 from agent import realtime
 from agent.config import ConfigError, load_settings, require_keys
-from agent.providers import build_llm, build_realtime, build_stt, build_tts
+from agent.providers import build_llm, build_realtime, build_stt, make_llm, make_stt, make_tts
 from agent.routes import RealtimeRoute, RouteError, parse_realtime
 from agent.turns import load_vad
 
@@ -54,13 +54,14 @@ async def test_a_route_becomes_its_plugin(
     settings = load_settings()
     require_keys(settings)
     if stage == "STT":
-        assert isinstance(build_stt(settings, vad=load_vad(settings)), kind)
+        ears = make_stt(settings.stt_routes[0], settings, vad=load_vad(settings))
+        assert isinstance(ears, kind)
     elif stage == "LLM":
-        model = build_llm(settings)
+        model = make_llm(settings.llm_routes[0], settings)
         assert isinstance(model, kind)
         await model.aclose()
     else:
-        assert isinstance(build_tts(settings), kind)
+        assert isinstance(make_tts(settings.tts_routes[0], settings), kind)
 
 
 @pytest.mark.parametrize(

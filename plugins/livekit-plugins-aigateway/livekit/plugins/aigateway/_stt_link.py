@@ -12,14 +12,14 @@ from livekit.agents import stt
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
 from livekit.plugins.gatewaykit.errors import ProtocolError, StalledError
 from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
+from livekit.plugins.gatewaykit.feed import AudioFeed
+from livekit.plugins.gatewaykit.replay import SentMap
 from livekit.plugins.gatewaykit.tasks import run_beside
 from livekit.plugins.gatewaykit.websocket import Closed, Socket
 
 from ._codec.opus import OpusEncoder
 from ._codec.stt import CLOSE_STREAM, KEEP_ALIVE, decode
-from ._feed import AudioFeed
 from ._options import STTOptions
-from ._replay import SentMap
 from ._stats import STTStats
 from ._transcriber import Transcriber
 

@@ -25,6 +25,7 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 from livekit.plugins.gatewaykit.errors import exhausted
 from livekit.plugins.gatewaykit.faults import FaultKind
+from livekit.plugins.gatewaykit.feed import AudioFeed
 from livekit.plugins.gatewaykit.retry import (
     Backoff,
     JitteredConnectOptions,
@@ -34,7 +35,6 @@ from livekit.plugins.gatewaykit.retry import (
 from livekit.plugins.gatewaykit.tasks import run_beside
 from livekit.plugins.gatewaykit.websocket import Socket
 
-from ._feed import AudioFeed
 from ._options import STTOptions
 from ._stt_link import Ended, Link, Watchdog
 from ._transcriber import Transcriber

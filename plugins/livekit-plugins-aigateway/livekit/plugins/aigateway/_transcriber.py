@@ -9,14 +9,14 @@ from livekit.agents import stt
 from livekit.agents.language import LanguageCode
 from livekit.agents.types import NOT_GIVEN, TimedString
 from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
+from livekit.plugins.gatewaykit.feed import AudioFeed
+from livekit.plugins.gatewaykit.replay import SentMap
+from livekit.plugins.gatewaykit.voicing import covered_by_final
 
 from ._codec.stt import SpeechStarted, STTMessage, Transcript, UtteranceEnd
-from ._feed import AudioFeed
 from ._options import STTOptions
-from ._replay import SentMap
 from ._stats import STTStats
 from ._utterance import Event, Kind, Utterance
-from ._voicing import covered_by_final
 
 _LONGEST_PAUSE_S = 1.0
 """Silence beyond this separates speech from an earlier noise when looking for its start."""

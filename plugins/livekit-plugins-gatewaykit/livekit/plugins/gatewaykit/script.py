@@ -6,7 +6,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 
-from .clauses import cut_to_size, is_speakable
+from .clauses import ClauseTokenizer, cut_to_size, is_speakable
 
 _WORD = re.compile(r"\S+\s*")
 _INNER_DOT = re.compile(r"(?<=\w)\.(?=\w)")
@@ -117,6 +117,31 @@ def unspoken(clause: str, heard_letters: float) -> str:
             return rest if is_speakable(rest) else ""
         position += spoken_letters(match.group(), pause=0.0)
     return ""
+
+
+def rest_of(text: str, heard_letters: float) -> str:
+    """What is left to say of ``text``, of which more may be on its way.
+
+    Args:
+        text: As it was given to a voice.
+        heard_letters: What was heard of it, in letters, pauses included.
+    """
+    clauses = ClauseTokenizer().tokenize(text)
+    left: list[str] = []
+    for index, clause in enumerate(clauses):
+        length = spoken_letters(clause)
+        if heard_letters < length:
+            rest = unspoken(clause, heard_letters)
+            left = [*([rest] if rest else []), *clauses[index + 1 :]]
+            break
+        heard_letters -= length
+    ending = text[len(text.rstrip()) :]  # the next word must not touch the last one
+    return " ".join(part.strip() for part in left) + ending
+
+
+def letters_of(text: str) -> float:
+    """How long ``text`` takes to say, in the time of a letter, pauses included."""
+    return sum(map(spoken_letters, ClauseTokenizer().tokenize(text)))
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from livekit.plugins.aigateway._replay import ArrivalLog, ReplayRing, SentMap
-from livekit.plugins.aigateway._voicing import VoicedRuns, covered_by_final, level_dbfs
+from livekit.plugins.gatewaykit.replay import ArrivalLog, ReplayRing, SentMap
+from livekit.plugins.gatewaykit.voicing import VoicedRuns, covered_by_final, level_dbfs
 
 RATE = 16000
 

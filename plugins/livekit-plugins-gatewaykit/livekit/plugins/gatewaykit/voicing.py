@@ -98,6 +98,13 @@ class VoicedRuns:
             start = run_start
         return start
 
+    def next_start(self, position: int) -> int | None:
+        """Where the first voiced stretch begins that is not over by ``position``, if there is one.
+
+        One that is under way there begins there.
+        """
+        return next((max(s, position) for s, e in self._runs if e > position), None)
+
     def pauses(self, start: int, end: int, *, minimum: int) -> list[tuple[int, int]]:
         """Gaps of at least ``minimum`` samples that follow voice, within ``[start, end)``."""
         found = []

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from livekit import rtc
 from livekit.agents import vad
 
-from ._gate import SpeechGate
-from ._replay import ArrivalLog, ReplayRing
-from ._voicing import VoicedRuns
+from .gate import SpeechGate
+from .replay import ArrivalLog, ReplayRing
+from .voicing import VoicedRuns
 
 _LOOK_BACK_S = 30.0
 """Longer than any ring, so that pauses and arrivals of all audio held are known."""
