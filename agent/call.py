@@ -27,9 +27,12 @@ from livekit.plugins import gateflow
 
 from . import realtime
 from .assistant import Assistant, CallState
+from .chain.llm import ChainLLM
 from .config import Settings, require_keys
 from .ending import Ending
+from .guard.hedge import HedgedStart
 from .observe import metrics
+from .observe.hedges import HedgeLedger
 from .observe.publish import Publisher
 from .observe.record import TurnRecord
 from .observe.transport import TransportEstimate
@@ -39,6 +42,7 @@ from .phone.line import Line
 from .phone.screening import screen
 from .presence import Presence
 from .providers import build_llm, build_realtime, build_stt, build_tts
+from .shared_health import board_of, shared_board
 from .speech.phrases import PhraseCache
 from .speech.plain import without_markdown
 from .tools.store import Store
@@ -83,12 +87,19 @@ def build_plugins(settings: Settings, detector: vad.VAD) -> Plugins:
         ConfigError: A route cannot be used.
     """
     require_keys(settings)
-    voice = build_tts(settings)
+    board = board_of(settings)
+    voice = build_tts(settings, board=board)
     if route := settings.realtime_route:
         realtime.require_usable(route, settings)
-        ears = build_stt(settings, vad=detector) if route.transport == "websocket" else None
+        ears = (
+            build_stt(settings, vad=detector, board=board)
+            if route.transport == "websocket"
+            else None
+        )
         return Plugins(ears, build_realtime(route, settings, vad=detector), voice)
-    return Plugins(build_stt(settings, vad=detector), build_llm(settings), voice)
+    ears = build_stt(settings, vad=detector, board=board)
+    starter = HedgedStart(budget=settings.guard.budget, hedging=settings.guard.hedging)
+    return Plugins(ears, build_llm(settings, board=board, starter=starter), voice)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,17 +122,20 @@ class Call:
 
     async def run(self) -> None:
         """Start the session; it goes on until somebody hangs up."""
+        self._share_health()
         turns = self._turn_detector()
+        hedges = self._hedge_ledger()
         session = self._session(turns)
         waterfall = Waterfall(
             session,
             lambda record: _tell_turn(record, publisher),
             transport=TransportEstimate(self.ctx.room),
+            hedges=hedges,
         )
         assistant = self._assistant(turns, waterfall)
         _close_plugins_after(session, self.ctx)
         _close_room_after(session, self.ctx)
-        publisher = self._publisher(session, assistant)
+        publisher = self._publisher(session, assistant, hedges)
         presence = self._presence(session)
         presence.watch()
         await session.start(
@@ -208,10 +222,30 @@ class Call:
             close_on_disconnect=False,  # Presence decides
         )
 
-    def _publisher(self, session: AgentSession[CallState], assistant: WordingAgent) -> Publisher:
+    def _share_health(self) -> None:
+        """Tell other workers what fails here, and listen to them, where there is a Redis."""
+        if board := shared_board(self.settings):
+            board.start()
+            self.ctx.add_shutdown_callback(board.aclose)
+
+    def _hedge_ledger(self) -> HedgeLedger:
+        """Counts what requests cost that lose a race."""
+        ledger, model = HedgeLedger(), self.plugins.model
+        if isinstance(model, ChainLLM) and isinstance(model.starter, HedgedStart):
+            model.starter.subscribe(ledger.hedged)
+            model.on("metrics_collected", ledger.used)
+        return ledger
+
+    def _publisher(
+        self, session: AgentSession[CallState], assistant: WordingAgent, hedges: HedgeLedger
+    ) -> Publisher:
         """Send turns, tools and cost to the page."""
         publisher = Publisher(
-            room=self.ctx.room, session=session, prices=self.settings.prices, reply=assistant
+            room=self.ctx.room,
+            session=session,
+            prices=self.settings.prices,
+            reply=assistant,
+            hedges=hedges,
         )
         publisher.start()
 

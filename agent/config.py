@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .accounts import Accounts
 from .chain.settings import ChainSettings
+from .guard.settings import GuardSettings
 from .phone.settings import PhoneSettings
 from .routes import (
     SEGMENTED_PROVIDERS,
@@ -128,49 +129,6 @@ class TurnSettings(BaseSettings):
     average; 10 saves 5 ms and costs CPU."""
     aec_warmup_s: float = Field(0.0, ge=0, le=10)
     """Time at the start of the agent's first speech during which it cannot be interrupted."""
-
-
-class GuardSettings(BaseSettings):
-    """What is done about silence and failing providers. All times in seconds."""
-
-    model_config = SettingsConfigDict(env_prefix="AGENT_GUARD_", env_file=".env", extra="ignore")
-
-    filler_after_s: float = Field(1.2, ge=0.2, le=30)
-    """Without a sound of the reply for so long, the filler is said."""
-    filler_again_s: float = Field(4.0, ge=0.5, le=30)
-    """After a filler and so long without a sound of the reply, the second one is said."""
-    filler_gap_s: float = Field(2.5, ge=0.5, le=30)
-    """Silence in the middle of a reply after which the filler is said. A voice that stalls once is
-    missed after 1.0 and heard again within 1.5."""
-    turn_deadline_s: float = Field(8.0, ge=1, le=60)
-    """Retries and fallbacks of a turn end here, and the apology is said."""
-    breaker_failures: int = Field(5, ge=1, le=100)
-    """Failures in a row after which a route is left alone."""
-    breaker_cooldown_s: float = Field(5.0, ge=0.1, le=600)
-    """Time after which one request may try it again."""
-    no_words_s: float = Field(3.5, ge=0.5, le=30)
-    """After the caller has spoken and so long without a transcript of it, the caller is asked to
-    say it again."""
-    max_failed_turns: int = Field(3, ge=1, le=100)
-    """Turns in a row that ended in an apology before the agent hangs up."""
-    filler: str = "One moment, please."
-    filler_again: str = "I am still on it. One more moment, please."
-    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
-    broke_off: str = "Sorry, I lost the thread there. Could you ask me again?"
-    cannot_hear: str = "Sorry, I cannot hear you right now. Please say that again in a moment."
-    give_up: str = "Sorry, I am having technical trouble. Please call again later. Goodbye."
-
-    @property
-    def phrases(self) -> list[str]:
-        """Everything that must be sayable without a working voice."""
-        return [
-            self.filler,
-            self.apology,
-            self.filler_again,
-            self.broke_off,
-            self.cannot_hear,
-            self.give_up,
-        ]
 
 
 class Price(BaseModel):

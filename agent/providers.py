@@ -9,6 +9,7 @@ from typing import Any
 from livekit.agents import llm, stt, tts, vad
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import aigateway, gateflow
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
 
 from . import vendors
@@ -18,12 +19,12 @@ from .chain.race import Starter, in_turn
 from .chain.route import BreakerLimits, ChainRoute, Hold, P, Stage
 from .chain.stt import ChainSTT
 from .chain.tts import ChainTTS
-from .config import ConfigError, Settings, TurnSettings, revealed
+from .config import ConfigError, Settings, TurnSettings
+from .keyrings import key_ring
 from .observe import metrics
 from .routes import RealtimeRoute, Route
 from .words import Outlook, outlook
 
-_LOCAL_KEY = "local"  # the local gateway asks for no key unless one is set
 _AIGATEWAY_VOICE = "rachel"  # what the gateways' own documents use
 _GATEFLOW_VOICE = "friendly"
 
@@ -89,7 +90,7 @@ def build_realtime(
         tts=_member(settings.tts_routes, route),
         vad=vad,
         base_url=settings.gateflow_base_url,
-        api_key=revealed(settings.gateflow_api_key),
+        api_key=key_ring("gateflow", settings),
     )
     metrics.watch_faults([model])
     return model
@@ -132,11 +133,11 @@ def _chained(
     return chain
 
 
-def _gateway(route: Route, settings: Settings) -> tuple[str, str, str]:
-    """The model slug, base URL and key of a route that speaks AIgateway's wire form."""
+def _gateway(route: Route, settings: Settings) -> tuple[str, str, KeyRing]:
+    """The model slug, base URL and keys of a route that speaks AIgateway's wire form."""
     if route.provider == "local":
-        return route.slug, settings.local_gateway_url, revealed(settings.gateway_key) or _LOCAL_KEY
-    return route.slug, settings.aigateway_base_url, revealed(settings.aigateway_api_key)
+        return route.slug, settings.local_gateway_url, key_ring(route.provider, settings)
+    return route.slug, settings.aigateway_base_url, key_ring(route.provider, settings)
 
 
 def make_stt(route: Route, settings: Settings, *, vad: vad.VAD) -> stt.STT[Any]:
@@ -167,7 +168,7 @@ def make_stt(route: Route, settings: Settings, *, vad: vad.VAD) -> stt.STT[Any]:
             model=route.model,
             language=settings.language,
             base_url=settings.gateflow_base_url,
-            api_key=revealed(settings.gateflow_api_key),
+            api_key=key_ring("gateflow", settings),
             vad=vad,
         )
     if engine := vendors.build_stt(route, settings):
@@ -234,7 +235,7 @@ def make_llm(route: Route, settings: Settings) -> llm.LLM[Any]:
             model=route.model,
             max_completion_tokens=longest,
             base_url=settings.gateflow_base_url,
-            api_key=revealed(settings.gateflow_api_key),
+            api_key=key_ring("gateflow", settings),
         )
     if engine := vendors.build_llm(route, settings):
         return engine
@@ -263,7 +264,7 @@ def make_tts(route: Route, settings: Settings) -> tts.TTS[Any]:
             model=route.model,
             voice=route.voice or _GATEFLOW_VOICE,
             base_url=settings.gateflow_base_url,
-            api_key=revealed(settings.gateflow_api_key),
+            api_key=key_ring("gateflow", settings),
             timeouts=gateflow.TTSTimeouts(**_speaking_waits(settings)),
             limits=_speaking_limits(settings),
         )

@@ -14,7 +14,16 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from agent.config import load_settings
-from bench import baseline, delays, document, environment, phone, report
+from bench import (
+    baseline,
+    delays,
+    document,
+    environment,
+    hedging,
+    hedging_report,
+    phone,
+    report,
+)
 from bench.contestants import Contestant, contestants
 from bench.cutoffs import cache
 from bench.cutoffs import measure as cutoffs
@@ -162,6 +171,29 @@ def on_the_phone(
     print("\n" + phone.markdown(heard), flush=True)
     if document_it:
         document.add_phone(heard)
+
+
+@app.command("hedging")
+def hedged_requests(
+    document_it: Annotated[bool, typer.Option("--document", help="Write docs/hedging.md.")] = False,
+    calls: Annotated[
+        int, typer.Option(min=1, max=1000, help="Calls of ten turns, for each of nine cells.")
+    ] = hedging.CALLS,
+) -> None:
+    """What a second route and hedging do under three fault mixes, and what they cost: no rooms.
+
+    Takes about 4 minutes with simulated stages on real sockets.
+
+    Exit code 1: it helps nobody, or costs more than its budget.
+    """
+    cells = asyncio.run(_interruptible(hedging.measure(calls=calls, say=_say)))
+    if cells is None:
+        raise typer.Exit(_INTERRUPTED)
+    print("\n" + hedging_report.markdown(cells), flush=True)
+    if document_it:
+        hedging_report.write(cells)
+    if found := hedging_report.problems(cells):
+        sys.exit("\n".join(found))
 
 
 def _in_rooms(measuring: Coroutine[Any, Any, _T]) -> _T:

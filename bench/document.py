@@ -56,7 +56,7 @@ def add_run(run: Run, path: Path = FILE) -> None:
     """Write a run's section and its plot."""
     plot = path.with_name(f"benchmarks{'' if run.profile.name == 'budget' else '-telco'}.svg")
     plot.write_text(_plot(run))
-    body = f"{report.markdown(run)}\n![Reply times]({plot.name})\n\n{_circumstances()}"
+    body = f"{report.markdown(run)}\n![Reply times]({plot.name})\n\n{circumstances()}"
     write_section(path, name=run.profile.name, title=f"Profile `{run.profile.name}`", body=body)
 
 
@@ -132,7 +132,8 @@ def _plot(run: Run) -> str:
     )
 
 
-def _circumstances() -> str:
+def circumstances() -> str:
+    """The machine and the versions, in a sentence."""
     cpu = next(
         (
             line.partition(":")[2].strip()

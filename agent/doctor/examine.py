@@ -19,7 +19,7 @@ from . import probes, verdicts
 from .areas import Area
 from .clock import ClockReadings
 from .findings import Finding, Report, State
-from .gateways import Gateway, Reached, examine_errors, gateway_of, reach, stop_ms
+from .gateways import Gateway, Reached, examine_errors, gateway_of, reach_with_each_key, stop_ms
 from .machine import examine_machine
 from .media_server import examine_media_server
 from .verdicts import Subject
@@ -121,7 +121,9 @@ class _Routes:
     async def _gateway(self, gateway: Gateway) -> list[Finding]:
         if gateway.provider in self.reached:
             return []
-        reached = self.reached[gateway.provider] = await reach(gateway, self.http, self.clocks)
+        reached = self.reached[gateway.provider] = await reach_with_each_key(
+            gateway, self.http, self.clocks
+        )
         if reached.models is None:
             return reached.findings
         return [*reached.findings, *await examine_errors(gateway, self.http)]

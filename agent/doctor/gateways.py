@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +33,7 @@ class Gateway:
     Attributes:
         provider: As routes write it.
         base_url: As configured.
-        key: As configured.
+        key: As configured; may be several, separated by commas.
         url_variable: The setting of the address.
         key_variable: The setting of the key.
     """
@@ -56,8 +56,14 @@ class Gateway:
         return self.provider in ("aigateway", "local")
 
     def headers(self) -> dict[str, str]:
-        """Headers of a request in this account's name."""
-        return {"Authorization": f"Bearer {self.key.get_secret_value()}"} if self.key else {}
+        """Headers of a request in this account's name, under its first key."""
+        return {"Authorization": f"Bearer {self.keys[0].get_secret_value()}"} if self.keys else {}
+
+    @property
+    def keys(self) -> list[SecretStr]:
+        """The keys, one by one."""
+        text = self.key.get_secret_value() if self.key else ""
+        return [SecretStr(key.strip()) for key in text.split(",") if key.strip()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,28 @@ def gateway_of(provider: str, settings: Settings) -> Gateway | None:
         provider=provider, base_url=url, key=key, url_variable=variables[0],
         key_variable=variables[1],
     )  # fmt: skip
+
+
+async def reach_with_each_key(
+    gateway: Gateway, http: aiohttp.ClientSession, clocks: ClockReadings
+) -> Reached:
+    """As `reach`, with each key: one that is refused is a warning while another one works."""
+    keys: list[SecretStr] = gateway.keys
+    each = [await reach(replace(gateway, key=key), http, clocks) for key in keys]
+    each = each or [await reach(gateway, http, clocks)]
+    reached = next((one for one in each if one.models is not None), each[0])
+    if reached.models is None:
+        return reached
+    refused = [n for n, one in enumerate(each, start=1) if one.findings[0].check == "key"]
+    warnings = [
+        Finding(
+            subject=gateway.provider, check="key", state=State.WARN,
+            found=f"key {number} of {len(keys)} refused",
+            fix=f"Take it out of {gateway.key_variable}, or put in one that works.",
+        )
+        for number in refused
+    ]  # fmt: skip
+    return replace(reached, findings=[*reached.findings, *warnings])
 
 
 async def reach(gateway: Gateway, http: aiohttp.ClientSession, clocks: ClockReadings) -> Reached:

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from livekit.agents import APIError, APITimeoutError
 
+from .settings import TurnBudget
+
 _T = TypeVar("_T")
 
 _LOOK_AGAIN_S = 0.1
@@ -53,24 +55,20 @@ class TurnClock:
     Attributes:
         turn_id: The caller's message that is being answered.
         begun_at: Event loop time at which the answer was first worked on.
-        filler_due_s: Seconds after the commit after which silence is filled.
-        again_s: Seconds after a filler after which silence is filled again.
-        deadline_s: Seconds after which nothing more is awaited.
-        gap_s: Seconds of silence in the middle of the answer after which it is filled.
+        budget: Its times.
         committed_at: Event loop time at which the turn was known to have ended; None before.
         filled_at: Event loop time of the last filler; None before the first.
         heard_at: Event loop time of the newest sound of the answer; None before the first.
+        extra_s: Seconds that the turn has beyond its budget.
     """
 
     turn_id: str
     begun_at: float
-    filler_due_s: float
-    again_s: float
-    deadline_s: float
-    gap_s: float
+    budget: TurnBudget
     committed_at: float | None = None
     filled_at: float | None = None
     heard_at: float | None = None
+    extra_s: float = 0.0
     _sound_from: float = field(default=0.0, init=False)
     _sound_s: float = field(default=0.0, init=False)
 
@@ -94,24 +92,24 @@ class TurnClock:
 
     def gap_filler_at(self) -> float:
         """Loop time of the next filler in the middle of the answer."""
-        due = self.silent_at() + self.gap_s
-        return due if self.filled_at is None else max(due, self.filled_at + self.again_s)
+        due = self.silent_at() + self.budget.gap_s
+        return due if self.filled_at is None else max(due, self.filled_at + self.budget.again_s)
 
     def gap_ends_at(self) -> float:
         """Loop time at which an answer that has fallen silent is given up."""
-        return self.silent_at() + self.deadline_s
+        return self.silent_at() + self.budget.apologise_s + self.extra_s
 
     def filler_at(self) -> float:
         """Loop time of the next filler; never, while the turn is not committed."""
         if self.committed_at is None:
             return inf
-        due = max(self.committed_at, self.heard_at or -inf) + self.filler_due_s
-        return due if self.filled_at is None else max(due, self.filled_at + self.again_s)
+        due = max(self.committed_at, self.heard_at or -inf) + self.budget.filler_s
+        return due if self.filled_at is None else max(due, self.filled_at + self.budget.again_s)
 
     def give_up_at(self) -> float:
         """Loop time at which the turn is given up."""
         started = self.begun_at if self.committed_at is None else self.committed_at
-        return started + self.deadline_s
+        return started + self.budget.apologise_s + self.extra_s
 
 
 async def guarded(

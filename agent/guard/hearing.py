@@ -18,10 +18,10 @@ from livekit.agents import (
 )
 from livekit.agents.voice import SpeechHandle
 
-from ..config import GuardSettings
 from ..observe.events import GuardAction, guard_acted
 from ..speech.phrases import frames_of
 from .reply import ReplyGuard
+from .settings import GuardSettings
 
 logger = logging.getLogger("parley.guard")
 

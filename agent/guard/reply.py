@@ -9,16 +9,13 @@ from typing import TypeVar
 from livekit import rtc
 from livekit.agents import APIError, FlushSentinel, llm
 
-from ..config import GuardSettings
 from ..observe.events import GuardAction, guard_acted
 from ..speech.phrases import PhraseCache, frames_of, recorded_apology, recorded_filler
 from .deadline import Lapse, LapseKind, TurnClock, guarded
+from .settings import GuardSettings
 
 _T = TypeVar("_T")
 _Chunk = llm.ChatChunk | str | FlushSentinel
-
-_LEAST_VOICE_S = 2.0
-"""Time that the voice has for its first sound even when the model used up the turn's."""
 
 
 class ReplyGuard:
@@ -117,8 +114,8 @@ class ReplyGuard:
         if self._clock.heard_at is not None or not self._clock.turn_id:
             return self._new_clock("", begun_at=now, committed_at=now)
         # However late the words came, the voice gets a moment to say them.
-        late_s = max(0.0, now + _LEAST_VOICE_S - self._clock.give_up_at())
-        self._clock.deadline_s += late_s
+        voice_s = self._clock.budget.voice_s
+        self._clock.extra_s += max(0.0, now + voice_s - self._clock.give_up_at())
         return self._clock
 
     def heard_reply(self) -> bool:
@@ -175,10 +172,7 @@ class ReplyGuard:
         return TurnClock(
             turn_id=turn_id,
             begun_at=begun_at,
-            filler_due_s=self._settings.filler_after_s,
-            again_s=self._settings.filler_again_s,
-            deadline_s=self._settings.turn_deadline_s,
-            gap_s=self._settings.filler_gap_s,
+            budget=self._settings.budget,
             committed_at=committed_at,
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 from livekit.agents.metrics import LLMModelUsage, ModelUsage, STTModelUsage, TTSModelUsage
 
 from ..config import Price
+from .hedges import HedgeLedger
 
 _LOCAL = "local/"
 _MILLION = 1_000_000
@@ -29,6 +30,8 @@ class Cost:
         llm_in: Input tokens, cached ones included.
         llm_out: Output tokens.
         tts_chars: Characters that were synthesized.
+        hedged_requests: Requests that lost a race against another route; `usd` has them.
+        hedged_tokens: Their input tokens, which `llm_in` does not have.
     """
 
     usd: float | None
@@ -36,23 +39,32 @@ class Cost:
     llm_in: int
     llm_out: int
     tts_chars: int
+    hedged_requests: int = 0
+    hedged_tokens: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The cost as a JSON object."""
         return asdict(self)
 
 
-def cost_of(usage: Sequence[ModelUsage], prices: Mapping[str, Price]) -> Cost:
+def cost_of(
+    usage: Sequence[ModelUsage],
+    prices: Mapping[str, Price],
+    *,
+    hedges: HedgeLedger | None = None,
+) -> Cost:
     """Add up what was used.
 
     Args:
         usage: One entry for each model, as `AgentSession.usage` counts.
         prices: By the model's name as the provider knows it, such as deepgram/nova-3.
+        hedges: What requests cost that lost a race.
     """
     heard = [u for u in usage if isinstance(u, STTModelUsage)]
     written = [u for u in usage if isinstance(u, LLMModelUsage)]
     spoken = [u for u in usage if isinstance(u, TTSModelUsage)]
-    used: list[_Priced] = [*heard, *written, *spoken]
+    lost = hedges.usage() if hedges else []
+    used: list[_Priced] = [*heard, *written, *spoken, *lost]
     sums = [_usd(u, prices) for u in used]
     known = [usd for usd in sums if usd is not None]
     return Cost(
@@ -61,6 +73,8 @@ def cost_of(usage: Sequence[ModelUsage], prices: Mapping[str, Price]) -> Cost:
         llm_in=sum(u.input_tokens for u in written),
         llm_out=sum(u.output_tokens for u in written),
         tts_chars=sum(u.characters_count for u in spoken),
+        hedged_requests=hedges.requests if hedges else 0,
+        hedged_tokens=sum(u.input_tokens for u in lost),
     )
 
 

@@ -18,6 +18,10 @@ class GuardAction(StrEnum):
 
     FILLER = "filler"
     """The caller was told that it takes a moment."""
+    HEDGE = "hedge"
+    """A second route was asked as well."""
+    SWITCH = "switch"
+    """A route that kept the caller waiting was given up for another."""
     APOLOGY = "apology"
     """The turn was given up, and the caller was told so."""
     BROKE_OFF = "broke_off"
@@ -31,7 +35,7 @@ class GuardAction(StrEnum):
 def guard_acted(action: GuardAction, *, stage: str, error: APIError | None = None) -> None:
     """Note it. Of the error only its class and status: its message may quote what was said."""
     GUARD.labels(action.value, stage).inc()
-    level = logging.INFO if action is GuardAction.FILLER else logging.WARNING
+    level = logging.INFO if action in (GuardAction.FILLER, GuardAction.HEDGE) else logging.WARNING
     extra: dict[str, object] = {"stage": stage}
     if error is not None:
         extra |= {"error": type(error).__name__, "status": getattr(error, "status_code", None)}

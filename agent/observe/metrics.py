@@ -55,6 +55,10 @@ OPENER_CHARACTERS = Counter(
     "parley_opener_characters_saved", "Characters of replies that came from kept audio"
 )
 LLM_REQUESTS = Counter("parley_turn_llm_requests", "Model requests for turns, discarded included")
+HEDGED_REQUESTS = Counter(
+    "parley_hedged_requests", "Model requests that lost the race against another route"
+)
+HEDGED_TOKENS = Counter("parley_hedged_tokens", "Input tokens that those cost")
 TURNS = Counter("parley_turns", "Turns that were answered", ["interrupted"])
 CALLS = Counter("parley_calls", "Calls that have ended", ["reason"])
 CALLS_OPEN = Gauge("parley_calls_open", "Calls in progress", multiprocess_mode="livesum")
@@ -76,6 +80,8 @@ def observe_turn(record: TurnRecord) -> None:
     OPENERS.labels(record.opener).inc()
     OPENER_CHARACTERS.inc(record.characters_saved)
     LLM_REQUESTS.inc(record.llm_requests)
+    HEDGED_REQUESTS.inc(record.hedged_requests)
+    HEDGED_TOKENS.inc(record.hedged_tokens)
     for stage, routes in record.routes.items():
         for route in routes:
             ROUTE_TURNS.labels(stage, route).inc()

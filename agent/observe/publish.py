@@ -20,6 +20,7 @@ from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted, ToolExec
 from ..config import Price
 from ..topics import COST_TOPIC, CUT_TOPIC, TOOL_TOPIC, TURN_TOPIC
 from .cost import cost_of
+from .hedges import HedgeLedger
 from .record import TurnRecord
 
 logger = logging.getLogger("parley.publish")
@@ -46,6 +47,7 @@ class Publisher:
         session: The call's session.
         prices: By model name.
         reply: Knows the whole wording of the newest reply.
+        hedges: What requests cost that lost a race; None: there are none.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Publisher:
         session: AgentSession[Any],
         prices: Mapping[str, Price],
         reply: Written,
+        hedges: HedgeLedger | None = None,
     ) -> None:
         self._room = room
         self._session = session
         self._prices = prices
         self._reply = reply
+        self._hedges = hedges
         self._tools: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue(maxsize=_QUEUED)
         self._sender: asyncio.Task[None] | None = None
@@ -94,7 +98,8 @@ class Publisher:
             self._put(TOOL_TOPIC, {"name": name, "state": _TOOL_STATES[update.status]})
 
     def _on_usage(self, event: SessionUsageUpdatedEvent) -> None:
-        self._put(COST_TOPIC, cost_of(event.usage.model_usage, self._prices).as_dict())
+        cost = cost_of(event.usage.model_usage, self._prices, hedges=self._hedges)
+        self._put(COST_TOPIC, cost.as_dict())
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item

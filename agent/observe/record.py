@@ -38,6 +38,8 @@ class TurnRecord:
         opener: What the opener cache had to do with it.
         characters_saved: Characters of the reply that need not be sent to the voice.
         llm_requests: Requests to the language model for this turn, thrown away ones included.
+        hedged_requests: Those made at a second route beside the one that answered.
+        hedged_tokens: Input tokens that those cost.
         interrupted: Whether the caller interrupted the reply.
         tools: Names of the tools that were called.
         routes: The routes that served each stage, in order; more than one after a switch.
@@ -49,6 +51,8 @@ class TurnRecord:
     opener: Opener = "none"
     characters_saved: int = 0
     llm_requests: int = 0
+    hedged_requests: int = 0
+    hedged_tokens: int = 0
     interrupted: bool = False
     tools: tuple[str, ...] = ()
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from livekit.agents import (
     llm,
 )
 
+from .hedges import HedgedTurn, HedgeLedger
 from .last_sound import LastSound
 from .record import Opener, Part, TurnRecord
 from .transport import Transport, TransportEstimate
@@ -122,6 +123,7 @@ class Waterfall:
         session: The call's session.
         on_record: Told every turn, when its reply has ended.
         transport: The estimate of the way to the caller; None: no estimate, zero.
+        hedges: Knows what hedged requests cost; None: there are none.
         clock: Monotonic seconds.
         wall: Wall clock seconds, as the framework's events have them.
     """
@@ -132,11 +134,13 @@ class Waterfall:
         on_record: Callable[[TurnRecord], None],
         *,
         transport: TransportEstimate | None = None,
+        hedges: HedgeLedger | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._on_record = on_record
         self._transport = transport
+        self._hedges = hedges
         self._clock = clock
         self._wall = wall
         self._count = 0
@@ -292,6 +296,7 @@ class Waterfall:
         self._count += 1
         transport = self._transport.now if self._transport else Transport()
         parts = parts_of(turn.marks, transport)
+        hedged = self._hedges.take_turn() if self._hedges else HedgedTurn()
         record = TurnRecord(
             turn=self._count,
             total_ms=sum(part.ms for part in parts),
@@ -299,6 +304,8 @@ class Waterfall:
             opener=turn.opener,
             characters_saved=turn.characters_saved,
             llm_requests=turn.requests,
+            hedged_requests=hedged.requests,
+            hedged_tokens=hedged.tokens,
             interrupted=turn.interrupted,
             tools=tuple(turn.tools),
             routes=turn.routes,

@@ -41,6 +41,11 @@ def _stage_of(path: str) -> Stage | None:
     return "tts" if path.startswith(_ELEVENLABS) else _STAGES.get(path)
 
 
+def _key_header(request: web.Request) -> str:
+    """Where the dialects carry the key."""
+    return request.headers.get("Authorization") or request.headers.get("xi-api-key") or ""
+
+
 def _answer_with(fault: Fault, transport: FaultTransport) -> web.Response:
     if fault.do is Do.REFUSE:
         transport.close()
@@ -63,7 +68,9 @@ async def fault_middleware(request: web.Request, handler: _Handler) -> web.Strea
     transport = request.transport
     if stage is None or not isinstance(transport, FaultTransport):
         return await handler(request)
-    injection = Injection(stage, plan=request.app[PLAN], transport=transport)
+    plan = request.app[PLAN]
+    key = plan.key_number(_key_header(request))
+    injection = Injection(stage, plan=plan, transport=transport, key=key)
     instead = injection.before_answer()
     if instead is not None:
         # What shapes the connection shapes this answer too, which is yet to be written.

@@ -37,11 +37,15 @@ class Injection:
         stage: what the connection serves.
         plan: says which faults it gets, now and when another script comes into force.
         transport: the connection.
+        key: which key the client came with.
     """
 
-    def __init__(self, stage: Stage, *, plan: FaultPlan, transport: FaultTransport) -> None:
+    def __init__(
+        self, stage: Stage, *, plan: FaultPlan, transport: FaultTransport, key: int
+    ) -> None:
         self.stage = stage
-        self._pending = plan.choose(stage)
+        self.key = key
+        self._pending = plan.choose(stage, key=key)
         self._plan = plan
         self._transport = transport
         self._outlet: FaultyOutlet | None = None

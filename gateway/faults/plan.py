@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 from collections import Counter
@@ -44,6 +45,10 @@ class Connection(Protocol):
     def stage(self) -> Stage:
         """What it serves."""
 
+    @property
+    def key(self) -> int:
+        """Which key the client came with."""
+
     def rearm(self, chosen: list[Chosen]) -> None:
         """Forget all faults and take these."""
 
@@ -63,6 +68,7 @@ class FaultPlan:
         self._fired: Counter[int] = Counter()  # by place in the script
         self._transports: set[FaultTransport] = set()
         self._open: dict[Connection, None] = {}  # a set that keeps the order
+        self._keys: dict[bytes, int] = {}
 
     @property
     def seed(self) -> int:
@@ -96,7 +102,7 @@ class FaultPlan:
             # The seed is what makes a run that went wrong repeatable.
             logger.info("fault script: %d faults, seed %d", len(script.faults), self._seed)
         for connection in list(self._open):
-            connection.rearm(self.choose(connection.stage))
+            connection.rearm(self.choose(connection.stage, key=connection.key))
 
     def opened(self, connection: Connection) -> None:
         """Remember a connection, which a later script can hit as well."""
@@ -117,7 +123,12 @@ class FaultPlan:
         for connection in list(self._open):
             connection.rearm([])
 
-    def choose(self, stage: Stage) -> list[Chosen]:
+    def key_number(self, header: str) -> int:
+        """Which key this is, in the order in which keys first came: scripts never hold one."""
+        digest = hashlib.sha256(header.encode("utf-8", "surrogateescape")).digest()
+        return self._keys.setdefault(digest, len(self._keys) + 1)
+
+    def choose(self, stage: Stage, *, key: int = 1) -> list[Chosen]:
         """Count a new connection and return the faults meant for it."""
         if not self._script.faults:
             return []
@@ -126,6 +137,8 @@ class FaultPlan:
         chosen = []
         for place, fault in enumerate(self._script.faults):
             if fault.stage != stage or number not in (fault.connections or (number,)):
+                continue
+            if fault.key not in (None, key):
                 continue
             # Seeded by what the fault is for: the order in which the connections of other stages
             # come, which no seed governs, has no influence.

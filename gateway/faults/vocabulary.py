@@ -188,6 +188,8 @@ class Fault:
     do: Do
     connections: frozenset[int] | None = None
     """Which connections of the stage, counted from 1 since the script was set; None is all."""
+    key: int | None = None
+    """Which key the client came with, counted from 1 since the gateway started; None is any."""
     at: Trigger | None = None
     probability: float = 1.0
     """Chance that a matching connection gets the fault."""
@@ -212,6 +214,8 @@ class Fault:
         result: dict[str, object] = {"stage": self.stage, "do": self.do.value}
         if self.connections is not None:
             result["connection"] = sorted(self.connections)
+        if self.key is not None:
+            result["key"] = self.key
         if self.at is not None:
             result["at"] = {self.at.point.value: self.at.count}
         if self.probability < 1:
@@ -284,8 +288,8 @@ def _probability(value: JsonValue) -> float:
     return float(value)
 
 
-def _limit(value: JsonValue) -> int | None:
-    return None if value is None else _whole(value, "limit", least=1, most=_MAX_CONNECTION)
+def _count(value: JsonValue, name: str) -> int | None:
+    return None if value is None else _whole(value, name, least=1, most=_MAX_CONNECTION)
 
 
 def _stage(value: JsonValue) -> Stage:
@@ -321,9 +325,10 @@ def decode_fault(value: JsonValue) -> Fault:
         stage=stage,
         do=do,
         connections=connections,
+        key=_count(values.pop("key", None), "key"),
         at=at,
         probability=_probability(values.pop("probability", 1.0)),
-        limit=_limit(values.pop("limit", None)),
+        limit=_count(values.pop("limit", None), "limit"),
         parameters=MappingProxyType(_parameters(do, values)),
     )
 

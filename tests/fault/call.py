@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from livekit import rtc
-from livekit.agents import AgentSession, APIConnectOptions
+from livekit.agents import AgentSession, APIConnectOptions, llm
 from livekit.agents.utils import http_context
 from livekit.agents.voice import io
 from livekit.agents.voice.agent_session import SessionConnectOptions
@@ -130,7 +130,13 @@ class Call:
 
 @contextlib.asynccontextmanager
 async def call(
-    url: str, *, store: Store, call_id: str = "call", greeting: str = "", voice: bool = True
+    url: str,
+    *,
+    store: Store,
+    call_id: str = "call",
+    greeting: str = "",
+    voice: bool = True,
+    model: llm.LLM[Any] | None = None,
 ) -> AsyncIterator[Call]:
     """The agent in a call of its own.
 
@@ -140,11 +146,12 @@ async def call(
         call_id: The same for each worker that serves the call.
         greeting: Said first.
         voice: Whether there is sound; without it, `Call.session.run` is how to talk.
+        model: Instead of the settings'.
     """
     settings = load_settings().model_copy(
         update={"local_gateway_url": url, "greeting": greeting, "openers": []}
     )
-    plugins: list[Any] = [build_llm(settings)]
+    plugins: list[Any] = [model or build_llm(settings)]
     options: dict[str, Any] = {"vad": None, "turn_handling": {"turn_detection": None}}
     detector = SoundVad(silence_s=_VAD_SILENCE_S)
     turns = TurnDetector(settings=settings.turn)

@@ -28,7 +28,8 @@ from tests.wire.gateflow_harness import FAST
 from tests.wire.vendors import KEY, frames, spoken, standing_in
 
 PASSWORD = "canary-password-0815"
-SECRETS = (KEY, PASSWORD)
+OTHER_KEY = "canary-key-that-the-gateway-does-not-know-4712"
+SECRETS = (KEY, OTHER_KEY, PASSWORD)
 CONNECT = APIConnectOptions(max_retry=1, retry_interval=0.01, timeout=0.6)
 AT_ONCE = 8
 """Gateways at once."""
@@ -246,7 +247,7 @@ async def test_S16_S17_no_fault_makes_a_plugin_print_a_secret(printed: Printed) 
         async with turns, standing_in(sim=FAST) as (gateway, http):
             gateway.faults.set([_fault(stage, do, elsewhere=elsewhere)], seed=1)
             url = gateway.url.replace("http://", f"http://user:{PASSWORD}@")
-            access = {"base_url": url, "api_key": KEY, "http_session": http}
+            access = {"base_url": url, "api_key": f"{KEY},{OTHER_KEY}", "http_session": http}
             for attempt in ATTEMPTS[stage]:
                 printed.texts.append(repr(await attempt(access)))
             if not gateway.faults.fired(do.value):
@@ -259,6 +260,7 @@ async def test_S16_S17_no_fault_makes_a_plugin_print_a_secret(printed: Printed) 
     everything = printed.everything()
     assert "credentials inside base_url are ignored" in everything, "no record was watched"
     assert printed.spans.get_finished_spans(), "no span was watched"
+    assert "key refused" in everything, "the second key was never tried"
     assert not [line for line in everything.splitlines() if any(s in line for s in SECRETS)]
     # the simulated model calls no tool here
     assert never == ["llm half_tool_call"], "a fault was never put on the wire"

@@ -227,7 +227,7 @@ def test_the_environment_gives_key_and_address(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AIGATEWAY_BASE_URL", "wss://gate.example/v2/")
     engine = aigateway.TTS()
     assert engine._opts.base_url == "https://gate.example/v2"
-    assert engine._opts.headers["Authorization"] == f"Bearer {KEY}"
+    assert engine._opts.keys.take().secret == KEY
     assert KEY not in repr(engine._opts) + repr(engine) + repr(vars(engine))
 
 

@@ -94,6 +94,16 @@ async def test_wrong_key(set_up: Callable[..., Settings]) -> None:
     assert KEY not in str(report.as_dict())
 
 
+async def test_one_of_several_keys_is_wrong(set_up: Callable[..., Settings]) -> None:
+    async with serving(key=KEY, brain=BRAIN) as (gateway, _):
+        report = await look(set_up(gateway, GATEWAY_KEY=f"{KEY}, another"), Area.LLM)
+    refused = one(report, "key", State.WARN)
+    assert refused.found == "key 2 of 2 refused"
+    assert "GATEWAY_KEY" in refused.fix
+    assert report.can_take_a_call
+    assert KEY not in str(report.as_dict())
+
+
 async def test_no_key_at_all(set_up: Callable[..., Settings]) -> None:
     report = await look(set_up(AGENT_LLM="openai:gpt-4o-mini"), Area.LLM)
     assert "OPENAI_API_KEY" in one(report, "key", State.FAIL).fix

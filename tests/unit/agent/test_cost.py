@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from livekit.agents.metrics import LLMModelUsage, ModelUsage, STTModelUsage, TTSModelUsage
+from livekit.agents.metrics import (
+    LLMMetrics,
+    LLMModelUsage,
+    ModelUsage,
+    STTModelUsage,
+    TTSModelUsage,
+)
 
 from agent.config import ConfigError, Price, load_settings
+from agent.guard.hedge import Hedge
 from agent.observe.cost import Cost, cost_of
+from agent.observe.hedges import HedgedTurn, HedgeLedger
 
 USAGE: list[ModelUsage] = [
     STTModelUsage(provider="p", model="ears", audio_duration=90),
@@ -46,6 +54,35 @@ def test_one_unknown_price_makes_the_sum_unknown(unpriced: str) -> None:
 def test_the_local_engines_cost_nothing() -> None:
     local = [STTModelUsage(provider="p", model="local/whisper-tiny.en", audio_duration=60)]
     assert cost_of(local, {}).usd == 0
+
+
+def test_a_hedge_costs_the_loser_s_prompt_at_the_loser_s_price() -> None:
+    ledger = HedgeLedger()
+    ledger.hedged(Hedge(winner="gateflow:mind", losers=("aigateway:dear/mind",)))
+    assert cost_of(USAGE, PRICES, hedges=ledger).usd == cost_of(USAGE, PRICES).usd
+    ledger.used(used(1000))
+    assert ledger.take_turn() == HedgedTurn(requests=1, tokens=1000)
+    ledger.used(used(1000))  # a request without a race
+    ledger.hedged(Hedge(winner="", losers=("aigateway:dear/mind", "local:brain")))
+    ledger.used(used(0))  # cancelled: it tells nothing
+    ledger.used(used(500))
+    assert ledger.take_turn() == HedgedTurn(requests=2, tokens=1000)
+    assert ledger.take_turn() == HedgedTurn()
+    plain = cost_of(USAGE, PRICES)
+    assert cost_of(USAGE, PRICES, hedges=ledger).usd is None, "the loser has no price"
+    prices = PRICES | {"dear/mind": Price(llm_in_million=20)}
+    cost = cost_of(USAGE, prices, hedges=ledger)
+    assert plain.usd is not None
+    assert cost.usd == pytest.approx(plain.usd + 1500 * 20 / 1e6)
+    assert (cost.hedged_requests, cost.hedged_tokens, cost.llm_in) == (3, 2000, 3000)
+
+
+def used(prompt_tokens: int) -> LLMMetrics:
+    return LLMMetrics(
+        label="llm", request_id="r", timestamp=0.0, duration=1.0, ttft=0.5, cancelled=False,
+        completion_tokens=7, prompt_tokens=prompt_tokens, prompt_cached_tokens=0,
+        total_tokens=prompt_tokens + 7, tokens_per_second=7.0,
+    )  # fmt: skip
 
 
 def test_prices_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

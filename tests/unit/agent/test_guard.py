@@ -8,13 +8,14 @@ from livekit.agents import APIConnectionError
 
 from agent.guard.breaker import BreakerState, CircuitBreaker
 from agent.guard.deadline import Lapse, LapseKind, TurnClock, guarded
+from agent.guard.settings import TurnBudget
 from tests import virtual_time
+
+BUDGET = TurnBudget(filler_s=1.2, again_s=4.0, gap_s=2.5, apologise_s=8.0)
 
 
 def clock_of(loop: asyncio.AbstractEventLoop, **fields: float) -> TurnClock:
-    return TurnClock(
-        "turn", loop.time(), filler_due_s=1.2, again_s=4.0, deadline_s=8.0, gap_s=2.5, **fields
-    )
+    return TurnClock("turn", loop.time(), BUDGET, **fields)
 
 
 def run(
@@ -73,7 +74,7 @@ def test_a_black_hole_is_filled_twice_and_given_up_at_the_deadline() -> None:
 
 
 def test_what_was_heard_of_the_answer_puts_the_filler_off() -> None:
-    clock = TurnClock("turn", 9.0, 1.2, 4.0, 8.0, 2.5, committed_at=10.0)
+    clock = TurnClock("turn", 9.0, BUDGET, committed_at=10.0)
     assert clock.filler_at() == 11.2
     clock.heard_at = 12.0
     assert clock.filler_at() == 13.2
@@ -106,7 +107,7 @@ def test_a_silence_in_the_middle_of_audio_is_filled_and_in_the_end_given_up() ->
 
 
 def test_what_is_ready_before_the_turn_has_ended_is_heard_from_its_end_on() -> None:
-    clock = TurnClock("turn", 0.0, 1.2, 4.0, 8.0, 2.5)
+    clock = TurnClock("turn", 0.0, BUDGET)
     clock.sounded(1.0, 0.5)
     clock.sounded(3.0, 0.5)
     assert clock.gap_filler_at() == inf

@@ -17,9 +17,9 @@ from livekit.agents import (
 )
 from livekit.agents.voice.events import AgentState, UserState
 
-from agent.config import GuardSettings
 from agent.guard.hearing import HearingGuard
 from agent.guard.reply import ReplyGuard
+from agent.guard.settings import GuardSettings
 from agent.speech.phrases import PhraseCache
 from tests import virtual_time
 

@@ -15,9 +15,9 @@ from livekit.agents import (
     stt,
 )
 
-from agent.config import GuardSettings
 from agent.guard.realtime import RealtimeGuard
 from agent.guard.reply import ReplyGuard
+from agent.guard.settings import GuardSettings
 from agent.speech.phrases import PhraseCache
 from tests import virtual_time
 

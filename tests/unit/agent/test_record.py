@@ -25,6 +25,8 @@ def test_a_record_is_plain_json_with_its_parts_in_order() -> None:
         "opener": "hit",
         "characters_saved": 5,
         "llm_requests": 2,
+        "hedged_requests": 0,
+        "hedged_tokens": 0,
         "interrupted": False,
         "tools": ["lookup_order"],
         "routes": {"llm": ["local:a", "local:b"]},

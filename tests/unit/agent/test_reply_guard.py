@@ -8,8 +8,8 @@ import pytest
 from livekit import rtc
 from livekit.agents import APIConnectionError, FlushSentinel, llm
 
-from agent.config import GuardSettings
 from agent.guard.reply import ReplyGuard
+from agent.guard.settings import GuardSettings
 from agent.speech.phrases import PhraseCache, recorded_apology, recorded_filler
 from tests import virtual_time
 

@@ -18,6 +18,8 @@ from livekit.agents import (
     llm,
 )
 
+from agent.guard.hedge import Hedge
+from agent.observe.hedges import HedgeLedger
 from agent.observe.record import PartName, TurnRecord
 from agent.observe.transport import Transport
 from agent.observe.waterfall import VAD_LATE_S, Marks, Waterfall, parts_of
@@ -85,13 +87,14 @@ class Session:
 
     WALL = 1_700_000_000.0
 
-    def __init__(self) -> None:
+    def __init__(self, hedges: HedgeLedger | None = None) -> None:
         self.handlers: dict[str, Callable[[Any], None]] = {}
         self.now = 0.0
         self.records: list[TurnRecord] = []
         self.waterfall = Waterfall(
             self,  # type: ignore[arg-type]  # only `on` is used
             self.records.append,
+            hedges=hedges,
             clock=lambda: self.now,
             wall=lambda: self.WALL + self.now,
         )
@@ -143,6 +146,16 @@ class Session:
         self.became("speaking")
         self.said("assistant", f"{message}-reply")
         self.became("listening", before="speaking")
+
+
+def test_what_a_hedge_cost_is_in_the_record_of_its_turn() -> None:
+    ledger = HedgeLedger()
+    session = Session(ledger)
+    ledger.hedged(Hedge(winner="local:brain", losers=("aigateway:m",)))
+    session.turn("m1")
+    session.turn("m2")
+    hedged, plain = session.records
+    assert (hedged.hedged_requests, plain.hedged_requests) == (1, 0)
 
 
 def test_a_turn_is_one_record_in_the_time_of_the_callers_own_ear() -> None:

@@ -31,12 +31,14 @@ def test_all_fields() -> None:
         "stage": "stt",
         "do": "close",
         "connection": [1, 3],
+        "key": 2,
         "at": {"word": 4},
         "probability": 0.5,
         "code": 4000,
     }
     fault = decode_fault(line)
     assert fault.connections == frozenset({1, 3})
+    assert fault.key == 2
     assert fault.at is not None
     assert (fault.at.point, fault.at.count) == (Point.WORD, 4)
     assert fault.number("code") == 4000
@@ -63,6 +65,8 @@ def test_all_fields() -> None:
         {"stage": "stt", "do": "reset", "connection": 0},
         {"stage": "stt", "do": "reset", "connection": True},
         {"stage": "stt", "do": "reset", "connection": ["1"]},
+        {"stage": "stt", "do": "reset", "key": 0},
+        {"stage": "stt", "do": "reset", "key": "sk-1"},
         {"stage": "stt", "do": "reset", "probability": 1.5},
         {"stage": "stt", "do": "reset", "probability": True},
         {"stage": "stt", "do": "reset", "code": 1000},

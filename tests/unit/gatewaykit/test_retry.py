@@ -6,7 +6,7 @@ import random
 
 import pytest
 from livekit.agents import APIConnectionError, APIConnectOptions
-from livekit.plugins.gatewaykit.retry import Backoff, JitteredConnectOptions, retry_until
+from livekit.plugins.gatewaykit.retry import Backoff, JitteredConnectOptions, retry_until, spread
 
 
 class Clock:
@@ -78,6 +78,15 @@ async def test_nothing_is_tried_after_the_deadline() -> None:
         )
     assert not failure.value.retryable
     assert clock.now <= 105.3
+
+
+def test_a_wait_that_was_asked_for_is_never_cut_short_and_never_too_long() -> None:
+    for wait_s, most_s, latest_s in ((1.0, 9.0, 2.0), (5.0, 9.0, 7.0), (1.0, 1.3, 1.3)):
+        waits = [spread(wait_s, most_s=most_s) for _ in range(200)]
+        assert min(waits) >= wait_s
+        assert max(waits) <= latest_s
+        assert max(waits) - min(waits) > (latest_s - wait_s) / 2
+    assert spread(3.0, most_s=1.0) == 3.0
 
 
 def test_connect_options_keep_their_counts_and_lose_their_fixed_waits() -> None:

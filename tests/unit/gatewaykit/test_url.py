@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from livekit.agents.types import NOT_GIVEN
-from livekit.plugins.gatewaykit.url import Account, resolve_api_key, resolve_base_url, ws_url
+from livekit.plugins.gatewaykit.url import Account, resolve_base_url, resolve_keys, ws_url
 
 ACCOUNT = Account(
     name="Some gateway",
@@ -42,10 +42,18 @@ def test_the_default_address_and_the_environment(monkeypatch: pytest.MonkeyPatch
     assert resolve_base_url(NOT_GIVEN, ACCOUNT) == "http://gate/v3"
 
 
-@pytest.mark.parametrize("given", [NOT_GIVEN, "", "  "])
+@pytest.mark.parametrize("given", [NOT_GIVEN, "", "  ", " , "])
 def test_a_missing_key(given: str) -> None:
     with pytest.raises(ValueError, match="SOME_API_KEY"):
-        resolve_api_key(given, ACCOUNT)
+        resolve_keys(given, ACCOUNT)
+
+
+def test_one_key_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", " a , b,,a ")
+    ring = resolve_keys(NOT_GIVEN, ACCOUNT)
+    assert len(ring) == 2
+    assert resolve_keys(ring, ACCOUNT) is ring
+    assert len(resolve_keys("c", ACCOUNT)) == 1
 
 
 def test_queries_are_escaped_and_may_repeat() -> None:

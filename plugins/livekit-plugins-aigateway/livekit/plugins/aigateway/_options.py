@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from livekit.agents.language import LanguageCode
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
-from livekit.plugins.gatewaykit.url import Account, Query, bearer, ws_url
+from livekit.plugins.gatewaykit.url import Account, Query, ws_url
 from livekit.plugins.gatewaykit.websocket import SocketOptions
 
 from ._limits import ReplayOptions, STTTimeouts, TTSTimeouts
@@ -39,7 +40,7 @@ class STTOptions:
     sample_rate: int
     encoding: STTEncoding
     base_url: str
-    api_key: str = field(repr=False)
+    keys: KeyRing
     tag: str
     dialect: STTDialect
     interim_results: bool
@@ -54,8 +55,8 @@ class STTOptions:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of every request."""
-        return bearer(self.api_key) | {TAG_HEADER: self.tag}
+        """The headers of every request, beside the key."""
+        return {TAG_HEADER: self.tag}
 
     def stream_url(self) -> str:
         """The address of the streaming socket, with every option that is baked into it."""
@@ -97,7 +98,7 @@ class TTSOptions:
     voice: str
     sample_rate: int
     base_url: str
-    api_key: str = field(repr=False)
+    keys: KeyRing
     tag: str
     end_of_input: EndOfInput
     timeouts: TTSTimeouts
@@ -105,8 +106,8 @@ class TTSOptions:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of every request."""
-        return bearer(self.api_key) | {TAG_HEADER: self.tag}
+        """The headers of every request, beside the key."""
+        return {TAG_HEADER: self.tag}
 
     def stream_url(self) -> str:
         """The address of the streaming socket, with every option that is baked into it."""

@@ -170,6 +170,7 @@ class Reply:
                 raise NoAudioError()
         except APIError as exc:
             self._faults.note_error(exc)
+            self._options.keys.judge(lease.socket.key, exc)
             if isinstance(exc, StalledError) and progress.audio_s == 0.0:
                 self._patience.note_silence()
             raise

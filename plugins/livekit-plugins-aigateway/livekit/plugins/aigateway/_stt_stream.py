@@ -130,6 +130,7 @@ class SpeechStream(stt.RecognizeStream):
                 ended = await self._serve(socket)
             except APIError as exc:
                 self._aigateway.faults.note_error(exc)
+                self._opts.keys.judge(socket.key, exc)
                 self._feed.begin_outage()
                 if time.monotonic() - opened_at > self._conn_options.timeout:
                     self._losses = 0  # it had worked for a while, as the framework counts it

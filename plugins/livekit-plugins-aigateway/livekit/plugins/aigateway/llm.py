@@ -7,6 +7,7 @@ from typing import Any
 import httpx2 as httpx
 from livekit.agents.llm import ToolChoice
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import LLMTimeouts
 from livekit.plugins.gatewaykit.llm import GatewayLLM
 
@@ -22,7 +23,7 @@ class LLM(GatewayLLM):
         *,
         model: LLMModels | str = "moonshot/kimi-k2.6",
         base_url: NotGivenOr[str] = NOT_GIVEN,
-        api_key: NotGivenOr[str] = NOT_GIVEN,
+        api_key: NotGivenOr[str | KeyRing] = NOT_GIVEN,
         temperature: NotGivenOr[float] = NOT_GIVEN,
         top_p: NotGivenOr[float] = NOT_GIVEN,
         max_completion_tokens: NotGivenOr[int] = NOT_GIVEN,
@@ -41,7 +42,8 @@ class LLM(GatewayLLM):
         Args:
             model: Model slug, ``vendor/model``.
             base_url: Defaults to ``AIGATEWAY_BASE_URL``, then to the public gateway.
-            api_key: Defaults to ``AIGATEWAY_API_KEY``.
+            api_key: Defaults to ``AIGATEWAY_API_KEY``. Several, separated by commas, are used in
+                turn; a ``KeyRing`` is shared with the plugins that are given the same one.
             temperature: Sampling temperature.
             top_p: Nucleus sampling.
             max_completion_tokens: Longest answer, in tokens.

@@ -16,9 +16,11 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGive
 from livekit.agents.utils import AudioBuffer, is_given
 from livekit.plugins.gatewaykit.errors import ProtocolError, from_status, from_transport
 from livekit.plugins.gatewaykit.faults import FaultLog
+from livekit.plugins.gatewaykit.handshake import connect
+from livekit.plugins.gatewaykit.keys import Key, KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
 from livekit.plugins.gatewaykit.pool import Lease, SparePool
-from livekit.plugins.gatewaykit.url import http_url, resolve_api_key, resolve_base_url
+from livekit.plugins.gatewaykit.url import bearer, http_url, resolve_base_url, resolve_keys
 from livekit.plugins.gatewaykit.websocket import Socket
 
 from ._codec import opus
@@ -51,7 +53,7 @@ class STT(stt.STT[Literal["speech_lost"]]):
         sample_rate: int = DOCUMENTED_STT_SAMPLE_RATE,
         encoding: STTEncoding = "linear16",
         base_url: NotGivenOr[str] = NOT_GIVEN,
-        api_key: NotGivenOr[str] = NOT_GIVEN,
+        api_key: NotGivenOr[str | KeyRing] = NOT_GIVEN,
         dialect: STTDialect = "deepgram",
         interim_results: bool = True,
         punctuate: bool = True,
@@ -77,7 +79,8 @@ class STT(stt.STT[Literal["speech_lost"]]):
             encoding: ``opus`` sends the stream as Opus packets, at a tenth of the bandwidth; it
                 needs the ``deepgram`` dialect and the extra ``livekit-plugins-aigateway[opus]``.
             base_url: Defaults to ``AIGATEWAY_BASE_URL``, then to the public gateway.
-            api_key: Defaults to ``AIGATEWAY_API_KEY``.
+            api_key: Defaults to ``AIGATEWAY_API_KEY``. Several, separated by commas, are used in
+                turn; a ``KeyRing`` is shared with the plugins that are given the same one.
             dialect: ``deepgram`` sends Deepgram's query options and its KeepAlive and CloseStream
                 messages, ``minimal`` nothing but audio.
             interim_results: Whether to ask for partial transcripts.
@@ -117,7 +120,7 @@ class STT(stt.STT[Literal["speech_lost"]]):
             sample_rate=sample_rate,
             encoding=encoding,
             base_url=resolve_base_url(base_url, ACCOUNT),
-            api_key=resolve_api_key(api_key, ACCOUNT),
+            keys=resolve_keys(api_key, ACCOUNT),
             tag=tag,
             dialect=dialect,
             interim_results=interim_results,
@@ -251,17 +254,15 @@ class STT(stt.STT[Literal["speech_lost"]]):
             stream.update_options(changes)
 
     async def _connect(self, opts: STTOptions, timeout_s: float) -> Socket:
-        try:
-            socket = await Socket.connect(
-                self._ensure_session(),
-                opts.stream_url(),
-                headers=opts.headers,
-                timeout_s=timeout_s,
-                options=opts.socket_options(),
-            )
-        except APIError as exc:
-            self.faults.note_error(exc)
-            raise
+        socket = await connect(
+            self._ensure_session(),
+            opts.stream_url(),
+            keys=opts.keys,
+            headers=opts.headers,
+            timeout_s=timeout_s,
+            options=opts.socket_options(),
+            faults=self.faults,
+        )
         self.stats.connections += 1
         return socket
 
@@ -273,26 +274,48 @@ class STT(stt.STT[Literal["speech_lost"]]):
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
         opts = self._in_language(language)
+
+        async def ask(key: Key, left_s: float) -> stt.SpeechEvent:
+            return await self._transcribe(opts, key, buffer, connect_s=left_s)
+
+        try:
+            return await opts.keys.use(
+                ask, within_s=conn_options.timeout, on_switch=self.faults.note_error
+            )
+        except APIError as error:
+            self.faults.note_error(error)
+            raise
+
+    async def _transcribe(
+        self, opts: STTOptions, key: Key, buffer: AudioBuffer, *, connect_s: float
+    ) -> stt.SpeechEvent:
+        """One request for a whole recording.
+
+        Raises:
+            APIError: It failed.
+        """
         request_id = utils.shortuuid("stt_")
         try:
             async with self._ensure_session().post(
                 http_url(opts.base_url, STT_BATCH_PATH),
                 data=_recording(opts, buffer),
-                headers=opts.headers,
+                headers=opts.headers | bearer(key.secret),
                 timeout=aiohttp.ClientTimeout(
-                    total=max(_BATCH_TIMEOUT_S, conn_options.timeout),
-                    connect=conn_options.timeout,
-                    sock_read=conn_options.timeout,
+                    total=max(_BATCH_TIMEOUT_S, connect_s), connect=connect_s, sock_read=connect_s
                 ),
                 allow_redirects=False,  # a redirect would carry the key with it
             ) as response:
                 request_id = response.headers.get("x-request-id", request_id)
                 if response.status != 200:
-                    raise from_status(response.status, what="transcription", request_id=request_id)
+                    raise from_status(
+                        response.status,
+                        what="transcription",
+                        request_id=request_id,
+                        headers=response.headers,
+                    )
                 text = decode_batch(await _read_text(response, opts.limits), opts.limits)
         except (aiohttp.ClientError, OSError, ValueError, APIError) as exc:
             error = from_transport(exc, what="transcription")
-            self.faults.note_error(error)
         else:
             data = stt.SpeechData(language=opts.language, text=text.strip())
             return stt.SpeechEvent(

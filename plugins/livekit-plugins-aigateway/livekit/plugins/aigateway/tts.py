@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import aiohttp
-from livekit.agents import APIError, tokenize
+from livekit.agents import tokenize
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.plugins.gatewaykit import tts
+from livekit.plugins.gatewaykit.handshake import connect
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
 from livekit.plugins.gatewaykit.pool import SparePool
 from livekit.plugins.gatewaykit.script import Script, SpeakingPace
-from livekit.plugins.gatewaykit.url import resolve_api_key, resolve_base_url
+from livekit.plugins.gatewaykit.url import resolve_base_url, resolve_keys
 from livekit.plugins.gatewaykit.websocket import Socket
 
 from ._limits import TTSTimeouts
@@ -32,7 +34,7 @@ class TTS(tts.TTS):
         voice: TTSVoices | str = "rachel",
         sample_rate: int = 24000,
         base_url: NotGivenOr[str] = NOT_GIVEN,
-        api_key: NotGivenOr[str] = NOT_GIVEN,
+        api_key: NotGivenOr[str | KeyRing] = NOT_GIVEN,
         tokenizer: NotGivenOr[tokenize.SentenceTokenizer] = NOT_GIVEN,
         end_of_input: EndOfInput = "none",
         tag: str = "voice.tts",
@@ -48,7 +50,8 @@ class TTS(tts.TTS):
             sample_rate: Hz of the audio that the gateway sends: 24000 as documented. The wire form
                 names no rate, so a wrong one here is heard as a wrong pitch.
             base_url: Defaults to ``AIGATEWAY_BASE_URL``, then to the public gateway.
-            api_key: Defaults to ``AIGATEWAY_API_KEY``.
+            api_key: Defaults to ``AIGATEWAY_API_KEY``. Several, separated by commas, are used in
+                turn; a ``KeyRing`` is shared with the plugins that are given the same one.
             tokenizer: Cuts text into what is sent in one message. The default releases a sentence
                 at its end, without waiting for the next.
             end_of_input: ``none``, or ``empty`` to end a reply's text with ``{"text": ""}`` for
@@ -73,7 +76,7 @@ class TTS(tts.TTS):
             voice=voice,
             sample_rate=sample_rate,
             base_url=resolve_base_url(base_url, ACCOUNT),
-            api_key=resolve_api_key(api_key, ACCOUNT),
+            keys=resolve_keys(api_key, ACCOUNT),
             tag=tag,
             end_of_input=end_of_input,
             timeouts=timeouts,
@@ -136,16 +139,14 @@ class TTS(tts.TTS):
 
     async def _connect(self, timeout_s: float) -> Socket:
         opts = self._opts
-        try:
-            socket = await Socket.connect(
-                self._ensure_session(),
-                opts.stream_url(),
-                headers=opts.headers,
-                timeout_s=timeout_s,
-                options=opts.socket_options(),
-            )
-        except APIError as exc:
-            self.faults.note_error(exc)
-            raise
+        socket = await connect(
+            self._ensure_session(),
+            opts.stream_url(),
+            keys=opts.keys,
+            headers=opts.headers,
+            timeout_s=timeout_s,
+            options=opts.socket_options(),
+            faults=self.faults,
+        )
         self.stats.connections += 1
         return socket

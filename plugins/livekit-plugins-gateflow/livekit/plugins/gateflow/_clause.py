@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from livekit.agents.utils.codecs import AudioStreamDecoder
 from livekit.plugins.gatewaykit.errors import NoAudioError, ProtocolError
+from livekit.plugins.gatewaykit.faults import FaultLog
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
-from livekit.plugins.gatewaykit.url import bearer, http_url
+from livekit.plugins.gatewaykit.url import http_url
 
 from ._account import SPEECH_PATH
 from ._codec.audio import BYTES_PER_SAMPLE, WholeSamples
@@ -32,7 +35,7 @@ class SpeechOptions:
     response_format: AudioFormats
     sample_rate: int
     base_url: str
-    api_key: str = field(repr=False)
+    keys: KeyRing
     timeouts: TTSTimeouts
     limits: Limits
 
@@ -48,6 +51,7 @@ class Clause:
         text: What to say.
         options: How.
         session: Where connections come from.
+        faults: Notes the refusals that another key heals; what is raised is told by who asks.
         connect_s: Longest wait for a connection.
     """
 
@@ -57,9 +61,11 @@ class Clause:
         *,
         options: SpeechOptions,
         session: aiohttp.ClientSession,
+        faults: FaultLog,
         connect_s: float,
     ) -> None:
         self.text = text
+        self._faults = faults
         self._options = options
         self._session = session
         self._connect_s = connect_s
@@ -105,20 +111,27 @@ class Clause:
             self._session,
             http_url(options.base_url, SPEECH_PATH),
             what="speech",
-            headers=bearer(options.api_key),
+            keys=options.keys,
+            faults=self._faults,
             connect_s=self._connect_s,
             patience=Patience(
                 first_s=options.timeouts.first_audio_s, between_s=options.timeouts.inter_chunk_s
             ),
             total_s=options.timeouts.total_s,
-            json={
+            body=self._body,
+        )
+
+    def _body(self) -> dict[str, Any]:
+        options = self._options
+        return {
+            "json": {
                 "model": options.model,
                 "input": self.text,
                 "voice": options.voice,
                 "stream": True,
                 "response_format": options.response_format,
-            },
-        )
+            }
+        }
 
     def _pcm(self, answer: Answer) -> AsyncGenerator[bytes]:
         kind = answer.content_type

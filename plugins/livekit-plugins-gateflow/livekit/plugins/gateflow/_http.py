@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -16,7 +16,9 @@ from livekit.plugins.gatewaykit.errors import (
     from_transport,
 )
 from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
+from livekit.plugins.gatewaykit.keys import Key, KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
+from livekit.plugins.gatewaykit.url import bearer
 
 from ._codec.objects import ObjectStream
 
@@ -123,11 +125,12 @@ class Post:
         session: Where connections come from.
         url: The address.
         what: For error messages.
-        headers: The key among them.
+        keys: The account's; a key that is refused makes way for the next.
+        faults: Told of such refusals; what is raised is told by who asks.
         connect_s: Longest wait for a connection.
         patience: Deadlines of the pieces.
         total_s: Longest answer.
-        body: ``json=`` or ``data=`` of the request.
+        body: Makes ``json=`` or ``data=`` of the request, anew for each try.
 
     Raises:
         APIError: It was refused, or nobody is there.
@@ -139,28 +142,43 @@ class Post:
         url: str,
         *,
         what: str,
-        headers: dict[str, str],
+        keys: KeyRing,
+        faults: FaultLog,
         connect_s: float,
         patience: Patience,
         total_s: float,
-        **body: Any,
+        body: Callable[[], dict[str, Any]],
     ) -> None:
+        self._session = session
+        self._url = url
         self._what = what
+        self._keys = keys
+        self._faults = faults
+        self._connect_s = connect_s
         self._patience = patience
         self._ends_at = asyncio.get_running_loop().time() + total_s
-        self._request = session.post(
-            url,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s),
-            allow_redirects=False,  # a redirect would carry the key with it
-            **body,
-        )
+        self._body = body
+        self._key: Key | None = None
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> Answer:
+        due_s = self._patience.due - asyncio.get_running_loop().time()
+        return await self._keys.use(self._ask, within_s=due_s, on_switch=self._faults.note_error)
+
+    async def _ask(self, key: Key, _: float) -> Answer:
+        self._key = key
+        connect_s = self._connect_s
         try:
             async with asyncio.timeout_at(min(self._patience.due, self._ends_at)):
-                response = await self._request
+                response = await self._session.post(
+                    self._url,
+                    headers=bearer(key.secret),
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, connect=connect_s, sock_connect=connect_s
+                    ),
+                    allow_redirects=False,  # a redirect would carry the key with it
+                    **self._body(),
+                )
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as exc:
             error: APIError = from_transport(exc, what=self._what)
         else:
@@ -169,12 +187,18 @@ class Post:
                 return Answer(
                     response, what=self._what, patience=self._patience, ends_at=self._ends_at
                 )
-            request_id = response.headers.get("x-request-id")
             response.close()
-            error = from_status(response.status, what=self._what, request_id=request_id)
+            error = from_status(
+                response.status,
+                what=self._what,
+                request_id=response.headers.get("x-request-id"),
+                headers=response.headers,
+            )
         raise error from None
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, APIError):
+            self._keys.judge(self._key, error)
         if self._response is not None:
             # closed, not released: the rest of an answer that nobody wants is not read
             self._response.close()

@@ -13,7 +13,7 @@ from livekit.plugins.gatewaykit.envelope import ErrorMessage
 from livekit.plugins.gatewaykit.errors import ProtocolError, exhausted
 from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
 from livekit.plugins.gatewaykit.retry import Backoff, is_retryable, retry_until
-from livekit.plugins.gatewaykit.url import bearer, http_url
+from livekit.plugins.gatewaykit.url import http_url
 
 from ._account import PIPELINES_PATH
 from ._codec.audio import BYTES_PER_SAMPLE
@@ -242,13 +242,16 @@ class _Turn:
             self._session._http,
             http_url(opts.base_url, PIPELINES_PATH),
             what="pipeline",
-            headers=bearer(opts.api_key),
+            keys=opts.keys,
+            faults=self._session._faults,
             connect_s=DEFAULT_API_CONNECT_OPTIONS.timeout,
             patience=Patience(
                 first_s=opts.timeouts.first_event_s, between_s=opts.timeouts.between_events_s
             ),
             total_s=_MAX_ANSWER_S,
-            json=pipeline_request(
-                template=opts.template, recording=frame.to_wav_bytes(), options=members
-            ),
+            body=lambda: {
+                "json": pipeline_request(
+                    template=opts.template, recording=frame.to_wav_bytes(), options=members
+                )
+            },
         )

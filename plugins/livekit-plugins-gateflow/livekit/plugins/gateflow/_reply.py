@@ -95,7 +95,11 @@ class Reply:
 
     def _request(self, text: str) -> Clause:
         clause = Clause(
-            text, options=self._options, session=self._session, connect_s=self._connect_s
+            text,
+            options=self._options,
+            session=self._session,
+            faults=self._faults,
+            connect_s=self._connect_s,
         )
         self._open.add(clause)
         self.characters_sent += len(text)

@@ -6,13 +6,14 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Never
 
 from livekit import rtc
 from livekit.agents import APIError, llm
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.plugins.gatewaykit.faults import FaultLog
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
 
 from ._codec.audio import BYTES_PER_SAMPLE
@@ -35,7 +36,7 @@ class RealtimeOptions:
     send_context: bool
     max_audio_s: float
     base_url: str
-    api_key: str = field(repr=False)
+    keys: KeyRing
     timeouts: RealtimeTimeouts
     limits: Limits
 

@@ -12,10 +12,11 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGive
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
 from livekit.plugins.gatewaykit.errors import ProtocolError
 from livekit.plugins.gatewaykit.faults import FaultKind, FaultLog
+from livekit.plugins.gatewaykit.handshake import connect
 from livekit.plugins.gatewaykit.json import loads_object
 from livekit.plugins.gatewaykit.retry import Backoff, is_retryable, retry_until
 from livekit.plugins.gatewaykit.tasks import run_beside
-from livekit.plugins.gatewaykit.url import bearer, ws_url
+from livekit.plugins.gatewaykit.url import ws_url
 from livekit.plugins.gatewaykit.websocket import Closed, Socket, SocketOptions
 
 from ._account import REALTIME_PATH
@@ -156,20 +157,22 @@ class SocketSession(RealtimeSession):
 
     async def _connect(self) -> Socket:
         opts = self._opts
+        socket = await connect(
+            self._http,
+            ws_url(opts.base_url, REALTIME_PATH, []),
+            keys=opts.keys,
+            headers={},
+            timeout_s=DEFAULT_API_CONNECT_OPTIONS.timeout,
+            options=SocketOptions(
+                max_message_bytes=opts.limits.json_bytes,
+                queue_messages=opts.limits.receive_queue_messages,
+                heartbeat_s=opts.timeouts.heartbeat_s,
+                send_s=opts.timeouts.send_s,
+                close_s=opts.timeouts.close_s,
+            ),
+            faults=self._faults,
+        )
         try:
-            socket = await Socket.connect(
-                self._http,
-                ws_url(opts.base_url, REALTIME_PATH, []),
-                headers=bearer(opts.api_key),
-                timeout_s=DEFAULT_API_CONNECT_OPTIONS.timeout,
-                options=SocketOptions(
-                    max_message_bytes=opts.limits.json_bytes,
-                    queue_messages=opts.limits.receive_queue_messages,
-                    heartbeat_s=opts.timeouts.heartbeat_s,
-                    send_s=opts.timeouts.send_s,
-                    close_s=opts.timeouts.close_s,
-                ),
-            )
             await socket.send(
                 encode_config(template=opts.template, context=self._context, options=opts.members)
             )
@@ -185,7 +188,7 @@ class SocketSession(RealtimeSession):
             await run_beside(self._receive(socket), self._send(socket))
         except APIError as error:
             self._faults.note_error(error)
-            return error
+            return self._opts.keys.judge(socket.key, error)
         finally:
             await socket.aclose()
         raise AssertionError("receiving ends with an error only")

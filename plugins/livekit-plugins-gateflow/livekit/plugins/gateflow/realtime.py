@@ -24,8 +24,9 @@ import aiohttp
 from livekit.agents import inference, llm, utils, vad
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.plugins.gatewaykit.faults import FaultLog
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
-from livekit.plugins.gatewaykit.url import resolve_api_key, resolve_base_url
+from livekit.plugins.gatewaykit.url import resolve_base_url, resolve_keys
 
 from ._account import ACCOUNT
 from ._limits import RealtimeTimeouts
@@ -63,7 +64,7 @@ class RealtimeModel(llm.RealtimeModel):
         sample_rate: int = 24000,
         max_audio_s: float = 30.0,
         base_url: NotGivenOr[str] = NOT_GIVEN,
-        api_key: NotGivenOr[str] = NOT_GIVEN,
+        api_key: NotGivenOr[str | KeyRing] = NOT_GIVEN,
         timeouts: RealtimeTimeouts = RealtimeTimeouts(),  # noqa: B008  # frozen
         limits: Limits = REALTIME_LIMITS,
         http_session: aiohttp.ClientSession | None = None,
@@ -85,7 +86,8 @@ class RealtimeModel(llm.RealtimeModel):
             max_audio_s: Longest turn of the caller (pipeline), and longest audio kept while a lost
                 socket is replaced; what is older is dropped.
             base_url: Defaults to ``GATEFLOW_BASE_URL``, then to the public gateway.
-            api_key: Defaults to ``GATEFLOW_API_KEY``.
+            api_key: Defaults to ``GATEFLOW_API_KEY``. Several, separated by commas, are used in
+                turn; a ``KeyRing`` is shared with the plugins that are given the same one.
             timeouts: Every wait.
             limits: Every size.
             http_session: Defaults to the job's session.
@@ -107,7 +109,7 @@ class RealtimeModel(llm.RealtimeModel):
             send_context=send_context,
             max_audio_s=max_audio_s,
             base_url=resolve_base_url(base_url, ACCOUNT),
-            api_key=resolve_api_key(api_key, ACCOUNT),
+            keys=resolve_keys(api_key, ACCOUNT),
             timeouts=timeouts,
             limits=limits,
         )

@@ -6,7 +6,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Never
 
 import aiohttp
@@ -18,10 +18,11 @@ from livekit.agents.utils import AudioBuffer
 from livekit.plugins.gatewaykit.envelope import ErrorMessage
 from livekit.plugins.gatewaykit.errors import ProtocolError
 from livekit.plugins.gatewaykit.faults import FaultLog
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
 from livekit.plugins.gatewaykit.retry import Backoff, JitteredConnectOptions, retry_until
 from livekit.plugins.gatewaykit.tasks import run_beside
-from livekit.plugins.gatewaykit.url import bearer, http_url, resolve_api_key, resolve_base_url
+from livekit.plugins.gatewaykit.url import http_url, resolve_base_url, resolve_keys
 
 from ._account import ACCOUNT, TRANSCRIPTIONS_PATH
 from ._codec.stt import Transcript, decode
@@ -39,7 +40,7 @@ class _Options:
     model: str
     language: LanguageCode
     base_url: str
-    api_key: str = field(repr=False)
+    keys: KeyRing
     timeouts: STTTimeouts
     limits: Limits
 
@@ -58,7 +59,7 @@ class STT(stt.STT[Never]):
         model: STTModels | str = "whisper-1",
         language: str = "en",
         base_url: NotGivenOr[str] = NOT_GIVEN,
-        api_key: NotGivenOr[str] = NOT_GIVEN,
+        api_key: NotGivenOr[str | KeyRing] = NOT_GIVEN,
         vad: vad.VAD | None = None,
         timeouts: STTTimeouts = STTTimeouts(),  # noqa: B008  # frozen
         limits: Limits = Limits(),  # noqa: B008  # frozen
@@ -70,7 +71,8 @@ class STT(stt.STT[Never]):
             model: Model name.
             language: BCP-47 code set on every transcript; the wire form has no place for it.
             base_url: Defaults to ``GATEFLOW_BASE_URL``, then to the public gateway.
-            api_key: Defaults to ``GATEFLOW_API_KEY``.
+            api_key: Defaults to ``GATEFLOW_API_KEY``. Several, separated by commas, are used in
+                turn; a ``KeyRing`` is shared with the plugins that are given the same one.
             vad: Finds the stretches of speech; needed for ``stream()``.
             timeouts: Every wait.
             limits: Every size.
@@ -88,7 +90,7 @@ class STT(stt.STT[Never]):
             model=model,
             language=LanguageCode(language),
             base_url=resolve_base_url(base_url, ACCOUNT),
-            api_key=resolve_api_key(api_key, ACCOUNT),
+            keys=resolve_keys(api_key, ACCOUNT),
             timeouts=timeouts,
             limits=limits,
         )
@@ -172,11 +174,12 @@ class STT(stt.STT[Never]):
             self._ensure_session(),
             http_url(opts.base_url, TRANSCRIPTIONS_PATH),
             what="transcription",
-            headers=bearer(opts.api_key),
+            keys=opts.keys,
+            faults=self.faults,
             connect_s=conn_options.timeout,
             patience=patience,
             total_s=opts.timeouts.total_s,
-            data=_form(opts, buffer),
+            body=lambda: {"data": _form(opts, buffer)},
         )
         async with (
             request as answer,

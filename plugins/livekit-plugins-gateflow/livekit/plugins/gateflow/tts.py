@@ -9,9 +9,10 @@ from livekit.agents import tokenize
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.plugins.gatewaykit import tts
+from livekit.plugins.gatewaykit.keys import KeyRing
 from livekit.plugins.gatewaykit.limits import Limits
 from livekit.plugins.gatewaykit.script import Script, SpeakingPace
-from livekit.plugins.gatewaykit.url import resolve_api_key, resolve_base_url
+from livekit.plugins.gatewaykit.url import resolve_base_url, resolve_keys
 
 from ._account import ACCOUNT
 from ._clause import SpeechOptions
@@ -31,7 +32,7 @@ class TTS(tts.TTS):
         response_format: AudioFormats = "pcm",
         sample_rate: int = 24000,
         base_url: NotGivenOr[str] = NOT_GIVEN,
-        api_key: NotGivenOr[str] = NOT_GIVEN,
+        api_key: NotGivenOr[str | KeyRing] = NOT_GIVEN,
         tokenizer: NotGivenOr[tokenize.SentenceTokenizer] = NOT_GIVEN,
         timeouts: TTSTimeouts = TTSTimeouts(),  # noqa: B008  # frozen
         limits: Limits = Limits(),  # noqa: B008  # frozen
@@ -46,7 +47,8 @@ class TTS(tts.TTS):
             sample_rate: Hz of PCM that the gateway sends: 24000 as documented. MP3 tells its own
                 rate and is brought to this one.
             base_url: Defaults to ``GATEFLOW_BASE_URL``, then to the public gateway.
-            api_key: Defaults to ``GATEFLOW_API_KEY``.
+            api_key: Defaults to ``GATEFLOW_API_KEY``. Several, separated by commas, are used in
+                turn; a ``KeyRing`` is shared with the plugins that are given the same one.
             tokenizer: Cuts text into what is asked for in one request. The default releases a
                 sentence at its end, without waiting for the next.
             timeouts: Every wait.
@@ -69,7 +71,7 @@ class TTS(tts.TTS):
             response_format=response_format,
             sample_rate=sample_rate,
             base_url=resolve_base_url(base_url, ACCOUNT),
-            api_key=resolve_api_key(api_key, ACCOUNT),
+            keys=resolve_keys(api_key, ACCOUNT),
             timeouts=timeouts,
             limits=limits,
         )

@@ -6,7 +6,9 @@ FallbackAdapters and its error events work without knowing these plugins::
     livekit.agents.APIError              .retryable is the verdict, and the only one
     ├── ProtocolError                    the peer broke the wire form; another connection may help
     ├── NoAudioError                     the peer took text and ended without a byte of audio
+    ├── PacedOutError                    the account's own pace leaves no room in time
     ├── APIStatusError                   an HTTP status or a WebSocket close code
+    │   └── StatusError                  an HTTP status, with the Retry-After that came with it
     └── APIConnectionError               no connection, or no longer one
         ├── ConnectionLostError          a live connection ended without a close frame
         └── APITimeoutError              nothing came in time
@@ -22,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import aiohttp
@@ -72,6 +75,24 @@ class NoAudioError(APIError):
         super().__init__("the gateway sent no audio for the text", retryable=True)
 
 
+class PacedOutError(APIError):
+    """The pace set for an account leaves no room for a request in time; it was not sent."""
+
+    def __init__(self, *, requests_per_s: float, wait_s: float) -> None:
+        super().__init__(
+            f"not sent: at {requests_per_s:g} requests a second, which is the pace set here, it "
+            f"would have waited {wait_s:.1f} s",
+            retryable=False,
+        )
+
+
+class StatusError(APIStatusError):
+    """An HTTP status, and the wait that the peer asked for with it."""
+
+    retry_after_s: float | None = None
+    """Seconds of a ``Retry-After``; None: there was none that is a number of seconds."""
+
+
 class ConnectionLostError(APIConnectionError):
     """A live connection ended without a close frame."""
 
@@ -101,8 +122,13 @@ def exhausted(error: APIError, what: str) -> APIError:
 
 
 def from_status(
-    status: int, *, what: str, request_id: str | None = None, code: str | None = None
-) -> APIStatusError:
+    status: int,
+    *,
+    what: str,
+    request_id: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> StatusError:
     """The error for an HTTP status; 4xx other than 408, 429 and 499 are final by LiveKit's rule."""
     try:
         phrase = HTTPStatus(status).phrase
@@ -115,7 +141,23 @@ def from_status(
         message += "; check the API key"
     # a redirect is refused because it would carry the key elsewhere; asking again changes nothing
     retryable = not 300 <= status < 400
-    return APIStatusError(message, status_code=status, request_id=request_id, retryable=retryable)
+    error = StatusError(message, status_code=status, request_id=request_id, retryable=retryable)
+    error.retry_after_s = retry_after_s((headers or {}).get("Retry-After", ""))
+    return error
+
+
+def retry_after_s(value: str) -> float | None:
+    """Seconds of a ``Retry-After`` header; ``None`` when it is no whole number of seconds.
+
+    Digits only: a date, a sign or a fraction is treated as if the header were absent.
+    """
+    value = value.strip()
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else None
+
+
+def retry_after_of(error: APIError) -> float | None:
+    """Seconds that the peer asked to wait; ``None`` when it did not."""
+    return error.retry_after_s if isinstance(error, StatusError) else None
 
 
 def from_close_code(code: int | None) -> APIError:
@@ -164,7 +206,7 @@ def from_transport(exc: BaseException, *, what: str) -> APIError:
     if isinstance(exc, asyncio.TimeoutError):
         return APITimeoutError(f"gateway {what}: timed out")
     if isinstance(exc, aiohttp.ClientResponseError):
-        return from_status(exc.status, what=what)
+        return from_status(exc.status, what=what, headers=exc.headers)
     name = type(exc).__name__
     if isinstance(exc, (ssl.SSLError, aiohttp.ClientSSLError, aiohttp.InvalidURL, ValueError)):
         # a certificate or an address that is wrong now is wrong on the next try

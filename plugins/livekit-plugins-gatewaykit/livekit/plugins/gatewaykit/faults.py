@@ -16,7 +16,13 @@ from typing import Literal, TypeAlias
 
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
-from .errors import ConnectionLostError, NoAudioError, ProtocolError, StalledError
+from .errors import (
+    ConnectionLostError,
+    NoAudioError,
+    PacedOutError,
+    ProtocolError,
+    StalledError,
+)
 from .log import logger
 
 Stage: TypeAlias = Literal["stt", "llm", "tts", "realtime"]
@@ -48,6 +54,8 @@ class FaultKind(StrEnum):
     """Text was accepted, and no sound came for it."""
     RATE_LIMITED = "rate_limited"
     """HTTP 429."""
+    PACED_OUT = "paced_out"
+    """Not sent: the account's own pace left no room in time."""
     REJECTED = "rejected"
     """Any other HTTP status from 300 to 499: asking again changes nothing."""
     SERVER_ERROR = "server_error"
@@ -86,6 +94,8 @@ def kind_of(error: APIError) -> FaultKind:
             return FaultKind.PROTOCOL
         case NoAudioError():
             return FaultKind.NO_AUDIO
+        case PacedOutError():
+            return FaultKind.PACED_OUT
         case APITimeoutError():
             return FaultKind.TIMED_OUT
         case APIStatusError() if error.status_code >= _FIRST_CLOSE_CODE:

@@ -25,12 +25,13 @@ from livekit.agents.utils import is_given
 from livekit.plugins.openai.llm import LLM as OpenAILLM
 
 from .faults import FaultLog
+from .keys import Key, KeyRing
 from .limits import LLMTimeouts
 from .llm_stream import LLMStream
 from .plain_client import PlainClient
 from .retry import JitteredConnectOptions
 from .schemas import Schemas, ToolContext
-from .url import Account, resolve_api_key, resolve_base_url
+from .url import Account, resolve_base_url, resolve_keys
 
 _KEEP_ALIVE_S = 120.0
 _PREWARM_TIMEOUT_S = 5.0
@@ -70,7 +71,8 @@ class GatewayLLM(OpenAILLM):
         headers: Added to every request; the openai client sets ``Authorization`` itself.
         model: Model slug.
         base_url: Defaults to the account's.
-        api_key: Defaults to the account's.
+        api_key: Defaults to the account's; several, separated by commas, are used in turn, and a
+            ``KeyRing`` is shared with the plugins that are given the same one.
         temperature: Sampling temperature.
         top_p: Nucleus sampling.
         max_completion_tokens: Longest answer, in tokens.
@@ -93,7 +95,7 @@ class GatewayLLM(OpenAILLM):
         headers: Mapping[str, str],
         model: str,
         base_url: NotGivenOr[str],
-        api_key: NotGivenOr[str],
+        api_key: NotGivenOr[str | KeyRing],
         temperature: NotGivenOr[float],
         top_p: NotGivenOr[float],
         max_completion_tokens: NotGivenOr[int],
@@ -106,8 +108,9 @@ class GatewayLLM(OpenAILLM):
         http_client: httpx.AsyncClient | None,
     ) -> None:
         self._owns_http_client = http_client is None
+        self._keys = resolve_keys(api_key, account)
         client = openai.AsyncClient(
-            api_key=resolve_api_key(api_key, account),
+            api_key=self._keys.take().secret,
             base_url=resolve_base_url(base_url, account),
             max_retries=0,  # the framework's loop is the only one
             http_client=http_client or _new_http_client(),
@@ -132,6 +135,7 @@ class GatewayLLM(OpenAILLM):
         self._timeouts = timeouts
         self._used_at = float("-inf")
         self._schemas: Schemas = {}
+        self._clients: dict[int, openai.AsyncClient] = {}
 
     @property
     def provider(self) -> str:
@@ -228,8 +232,17 @@ class GatewayLLM(OpenAILLM):
 
     async def _prewarm_impl(self) -> None:
         self._used_at = time.monotonic()
+        if self._keys.pacer is not None:
+            await self._keys.pacer.wait(within_s=_PREWARM_TIMEOUT_S)
+        client = self._client_of(self._keys.take())
         # whether the gateway lists its models does not matter: the connection is what is wanted
-        await self._client.with_options(timeout=_PREWARM_TIMEOUT_S).models.list()
+        await client.with_options(timeout=_PREWARM_TIMEOUT_S).models.list()
+
+    def _client_of(self, key: Key) -> openai.AsyncClient:
+        """The client that asks with this key; all of them share the connections."""
+        if key.index not in self._clients:
+            self._clients[key.index] = self._client.with_options(api_key=key.secret)
+        return self._clients[key.index]
 
 
 def _new_http_client() -> httpx.AsyncClient:

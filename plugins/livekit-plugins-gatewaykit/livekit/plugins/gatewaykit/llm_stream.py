@@ -15,8 +15,11 @@ from livekit.agents.llm import utils as llm_utils
 from livekit.plugins.openai.llm import LLMStream as OpenAILLMStream
 from openai.types.chat.chat_completion_chunk import Choice
 
-from .errors import ProtocolError, from_status
+from .errors import PacedOutError, ProtocolError, from_status, retry_after_of
 from .faults import FaultKind
+from .keys import Key
+from .plain_client import PlainClient
+from .retry import spread
 
 if TYPE_CHECKING:
     from .llm import GatewayLLM
@@ -31,12 +34,30 @@ class LLMStream(OpenAILLMStream):
     _attempts = 0
 
     async def _run(self) -> None:
-        owner = self._owner
-        owner.stats.requests += 1
-        owner._used_at = time.monotonic()
         if self._attempts == 0:
             self._begun_at = time.monotonic()
         self._attempts += 1
+        try:
+            await self._owner._keys.use(self._ask, within_s=self._conn_options.timeout)
+        except PacedOutError as error:
+            self._owner.faults.note_error(error)
+            raise
+        except APIError as error:
+            wait_s = retry_after_of(error)
+            if wait_s is not None and error.retryable:
+                await self._honour_retry_after(error, wait_s)
+            raise
+
+    async def _ask(self, key: Key, _: float) -> None:
+        """One request, with one key.
+
+        Raises:
+            APIError: It failed.
+        """
+        owner = self._owner
+        owner.stats.requests += 1
+        owner._used_at = time.monotonic()
+        self._client = PlainClient.of(owner._client_of(key))
         self._begun = False  # set by the first piece of an answer
         self._finished = False  # set by a finish reason: the answer is whole
         try:
@@ -45,7 +66,6 @@ class LLMStream(OpenAILLMStream):
             lost = self._begun and not isinstance(exc, APITimeoutError)
             cut_short = lost or self._answered
             error = self._judge(exc)
-            wait_s = _retry_after_s(exc)
         else:
             if self._finished:
                 return
@@ -54,14 +74,11 @@ class LLMStream(OpenAILLMStream):
             error = ProtocolError(
                 "the completion ended without a finish reason", retryable=not self._answered
             )
-            wait_s = None
         if cut_short:
             owner.stats.truncated += 1
             owner.faults.note(FaultKind.TRUNCATED)
         else:
             owner.faults.note_error(error)
-        if wait_s is not None and error.retryable:
-            await self._honour_retry_after(error, wait_s)
         raise error from None
 
     @property
@@ -107,9 +124,12 @@ class LLMStream(OpenAILLMStream):
     def _judge(self, error: APIError) -> APIError:
         """The same failure without what a server or a URL may have put into it."""
         retryable = error.retryable and not self._answered
-        if isinstance(error, APIStatusError):
+        if isinstance(error, APIStatusError) and not self._answered:
             mapped: APIError = from_status(
-                error.status_code, what="completion", request_id=error.request_id
+                error.status_code,
+                what="completion",
+                request_id=error.request_id,
+                headers=_headers_of(error),
             )
             mapped.retryable = mapped.retryable and retryable
             return mapped
@@ -133,7 +153,7 @@ class LLMStream(OpenAILLMStream):
             error.retryable = False
             return
         self._owner.stats.retry_after_honoured += 1
-        await asyncio.sleep(wait_s)
+        await asyncio.sleep(spread(wait_s, most_s=self._conn_options.timeout - elapsed))
 
 
 def _require_json_object(arguments: str) -> None:
@@ -150,19 +170,14 @@ def _require_json_object(arguments: str) -> None:
         raise ProtocolError("the arguments of a tool call are not a JSON object")
 
 
-def _retry_after_s(error: APIError) -> float | None:
-    """Seconds of a ``Retry-After`` header; ``None`` when there is none or it is no such number.
+def _headers_of(error: APIError) -> Mapping[str, str] | None:
+    """The headers of a refusal.
 
     The framework drops the response when it converts the openai client's error, which stays the
     context of its own.
     """
     context = error.__context__
-    if not isinstance(context, openai.APIStatusError):
-        return None
-    headers: Mapping[str, str] = context.response.headers
-    value = headers.get("retry-after", "").strip()
-    # digits only: a date, a sign or a fraction is treated as if the header were absent
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else None
+    return context.response.headers if isinstance(context, openai.APIStatusError) else None
 
 
 def _is_tls_error(error: BaseException | None) -> bool:

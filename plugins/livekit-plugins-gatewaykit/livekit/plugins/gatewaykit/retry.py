@@ -22,6 +22,9 @@ from .errors import exhausted
 
 T = TypeVar("T")
 
+_LONGEST_SPREAD_S = 2.0
+"""At most so much is added to the wait that a gateway asks for."""
+
 
 def is_retryable(exc: BaseException) -> bool:
     """Whether the same request may succeed later. Errors carry their verdict (see ``errors``)."""
@@ -45,6 +48,18 @@ class Backoff:
         ceiling = self.maximum_s if maximum_s is None else min(self.maximum_s, maximum_s)
         # 2.0**failures overflows long after any ceiling is reached
         return self.rng.uniform(0.0, min(ceiling, self.initial_s * 2.0 ** min(failures, 30)))
+
+
+def spread(wait_s: float, *, most_s: float) -> float:
+    """The wait that a gateway asks for, and up to as much again, drawn at random.
+
+    All who were refused together were told the same: without jitter they come back together.
+
+    Args:
+        wait_s: What it asks for, in seconds.
+        most_s: The longest wait there is time for; it is not jittered beyond this.
+    """
+    return wait_s + random.uniform(0.0, max(0.0, min(wait_s, _LONGEST_SPREAD_S, most_s - wait_s)))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from livekit.agents.types import NotGivenOr
 from livekit.agents.utils import is_given
 
+from .keys import KeyRing
 from .log import logger
 
 _WS_OF_HTTP = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -52,19 +53,21 @@ def resolve_base_url(base_url: NotGivenOr[str], account: Account) -> str:
     return urlunsplit((_HTTP_OF_WS[parts.scheme], netloc, parts.path.rstrip("/"), "", ""))
 
 
-def resolve_api_key(api_key: NotGivenOr[str], account: Account) -> str:
-    """The argument, else the environment's.
+def resolve_keys(api_key: NotGivenOr[str | KeyRing], account: Account) -> KeyRing:
+    """The argument's keys, else the environment's; several are separated by commas.
 
     Raises:
         ValueError: Neither is set.
     """
-    key = api_key if is_given(api_key) else os.environ.get(account.api_key_variable, "")
-    if not key.strip():
+    if isinstance(api_key, KeyRing):
+        return api_key
+    keys = api_key if is_given(api_key) else os.environ.get(account.api_key_variable, "")
+    if not keys.replace(",", "").strip():
         raise ValueError(
             f"{account.name} API key is required, either as api_key or in the environment "
             f"variable {account.api_key_variable}"
         )
-    return key.strip()
+    return KeyRing(keys.split(","), provider=account.name)
 
 
 def http_url(base_url: str, path: str) -> str:

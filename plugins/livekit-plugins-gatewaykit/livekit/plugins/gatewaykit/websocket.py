@@ -16,6 +16,7 @@ import aiohttp
 from livekit.agents import APIError, utils
 
 from .errors import from_close_code, from_transport
+from .keys import Key
 
 _REQUEST_ID_HEADERS = ("x-request-id", "dg-request-id", "request-id")
 _MAX_REQUEST_ID_CHARS = 128
@@ -61,6 +62,8 @@ class Socket:
         self.heard_at = self.opened_at
         """Monotonic time at which anything last came, pongs included."""
         self.request_id = _request_id(ws)
+        self.key: Key | None = None
+        """Under which key it was opened."""
         self._reader = asyncio.create_task(self._read(), name="gateway.socket.read")
 
     @classmethod
