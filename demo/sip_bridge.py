@@ -67,7 +67,6 @@ class BridgeConfig:
                 "rtp_port": f"{self.rtp_ports[0]}-{self.rtp_ports[1]}",
                 # It would refuse calls above 90 % CPU: beside engines on one machine, that is soon.
                 "max_cpu_utilization": 1.0,
-                "enable_jitter_buffer": True,
                 # A port is free again as soon as its call is over.
                 "rtp_draining_idle_timeout": "-1s",
                 "rtp_draining_duration": "-1s",

@@ -24,7 +24,7 @@ from caller.sip.sdp import Codec
 from caller.voice import Voice
 from demo import debian, sip_bridge
 from demo.phone import Extension, connect_number
-from demo.processes import ProcessError
+from demo.processes import LOG_TASK, ProcessError
 from demo.stack import Ports, Stack, StackConfig
 from tests.phone.mind import Mind
 
@@ -50,6 +50,8 @@ async def _no_leaked_tasks() -> AsyncIterator[None]:
     yield
     current = asyncio.current_task()
     leaked = {task for task in asyncio.all_tasks() - before if task is not current}
+    # a Redis that was started again is a child of the stack, which reads its log to the end
+    leaked -= {task for task in leaked if task.get_name().startswith(LOG_TASK)}
     if leaked:
         await asyncio.wait(leaked, timeout=2.0)
     assert not [task for task in leaked if not task.done()]
@@ -98,6 +100,7 @@ def worker_env(second: Phone, folder: Path) -> dict[str, str]:
         "sales": {"to": SECOND, "warm": True},
     }
     return {
+        "AGENT_GREETING": "What can I do for you?",
         "AGENT_PHONE_MAX_CALLS": str(MAX_CALLS),
         "AGENT_PHONE_LINES_PATH": str(folder / "lines"),
         "AGENT_PHONE_ALLOW": SECOND,
