@@ -139,6 +139,7 @@ async def test_calls_one_after_the_other_and_as_many_at_once_as_there_are_lines(
     for _ in range(10):
         async with call() as caller:
             await caller.wait_for_agent(CROWD_S)
+            assert not caller.ended.is_set(), "dropped"
     await no_rooms(stack)
     at_once = [call() for _ in range(MAX_CALLS)]
     try:
