@@ -38,9 +38,9 @@ _HEALED_MS = 4_000
 first sound that is awaited for 1.5 s and asked for again."""
 _LONGEST_MS = 5_000
 """Dead air while anything can still speak, whatever happens."""
-_REQUESTS = 16
-"""Sockets and requests of a question; without a fault it takes 5 to 8, by how often it is
-speculated."""
+_REQUESTS = 30
+"""Sockets and requests of a question. Without a fault it takes 5 to 12, by how often it is
+speculated; a reconnect without a wait in between takes hundreds."""
 _REQUESTS_OF_A_DEAD_STAGE = 80
 """The same while a stage is asked again and again until the agent hangs up, after some 12 s."""
 _QUESTIONS_A_CALL = 7
@@ -171,7 +171,7 @@ DRILLS: tuple[Drill, ...] = (
         _tts("half_open", at={"word": 6}, limit=1),
     ),
     _case(
-        "F18b",
+        "F18B",
         "the voice stalls three times in one reply, twice without a sound",
         _tts("half_open", connection=1, at={"word": 6}),
         _tts("half_open", connection=[2, 3], at={"message": 1}),
