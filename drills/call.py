@@ -113,7 +113,7 @@ class Range:
         name, silence_ms = result.drill.id, result.dead_air_ms
         self.say(f"{elapsed_s:4.0f} s  {name:5}{silence_ms:6.0f} ms  {verdict}")
         self.say(f"{'':16}heard: {result.heard}")
-        self.say(f"{'':16}counted: {result.faults | result.actions}")
+        self.say(f"{'':16}{result.requests} requests, {result.faults | result.actions}")
 
     async def _ask(self, caller: Caller, result: Drilled) -> None:
         """Ask one question with its fault in force, and take what that leaves behind."""

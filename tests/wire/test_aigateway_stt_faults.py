@@ -11,6 +11,7 @@ import pytest
 from livekit import rtc
 from livekit.agents import (
     APIConnectionError,
+    APIConnectOptions,
     APIStatusError,
     utils,
 )
@@ -92,6 +93,28 @@ async def test_F03_the_fourth_drop_is_final() -> None:
     assert heard.faults == {"connection_lost": 4}
 
 
+async def test_F03_a_gateway_that_stays_away_is_given_up_at_the_deadline() -> None:
+    async def go_away(conn: Connection) -> None:
+        await transcribe(conn, until_ms=300)
+        srv.refuse_with = 503
+        conn.reset()
+
+    patient = APIConnectOptions(max_retry=1000, retry_interval=0.1, timeout=1.0)
+    timeouts = aigateway.STTTimeouts(reconnect_s=1.0)
+    async with (
+        server(go_away) as srv,
+        ear(srv.url, conn_options=patient, timeouts=timeouts) as it,
+    ):
+        await speak_quietly(it, say(WORDS[:2], pause_ms=200))
+        async with asyncio.timeout(8.0):
+            while it.heard.raised is None:
+                await asyncio.sleep(0.02)
+        heard = await it.finish()
+    assert isinstance(heard.raised, APIStatusError)
+    assert not heard.raised.retryable
+    assert "gave up after 1 s" in str(heard.raised)
+
+
 async def test_F04_outage_longer_than_the_ring_drops_the_oldest_and_says_so() -> None:
     options: dict[str, Any] = {
         "replay": aigateway.ReplayOptions(ring_s=1.5),
@@ -158,6 +181,18 @@ async def test_F05_who_answers_pings_is_not_left_for_having_nothing_to_say() -> 
         assert len(srv.connections["stt"]) == 1
         assert it.engine.faults.counts == {}
         await it.stream.aclose()
+
+
+async def test_F05_half_open_socket_in_a_quiet_room_is_noticed_by_the_heartbeat() -> None:
+    timeouts = aigateway.STTTimeouts(heartbeat_s=0.4)
+    async with server(hold, transcribe) as srv, ear(srv.url, timeouts=timeouts) as it:
+        async with asyncio.timeout(8.0):
+            while len(srv.connections["stt"]) < 2:
+                await speak(it.stream, silence(100))
+        await speak(it.stream, say(WORDS[:2]))
+        heard = await it.finish()
+    assert heard.finals == [" ".join(WORDS[:2])]
+    assert heard.faults == {"connection_lost": 1}
 
 
 async def test_F05_watchdog_leaves_a_quiet_room_alone() -> None:
