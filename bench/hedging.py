@@ -36,10 +36,10 @@ from gateway.config import GatewayConfig, SimConfig
 from gateway.server import Gateway
 
 SEED = 20260
-CALLS = 24
+CALLS = 20
 TURNS = 10
 """Turns of a call: the hedge budget is a call's."""
-_AT_ONCE = 12
+_AT_ONCE = 16
 """Calls at once: few enough for two cores to answer in time."""
 _CONNECT = APIConnectOptions(max_retry=3, retry_interval=0.5, timeout=5.0)
 """As the worker's."""
@@ -159,7 +159,8 @@ def _refused(gateway: Gateway) -> int:
 
 @contextlib.asynccontextmanager
 async def _gateway() -> AsyncIterator[Gateway]:
-    async with Gateway(GatewayConfig(port=0, sim=SimConfig())) as gateway:
+    # markers tell the end of a reply at once, or each turn would last as long as it is heard
+    async with Gateway(GatewayConfig(port=0, extended=True, sim=SimConfig())) as gateway:
         yield gateway
 
 

@@ -9,16 +9,20 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from livekit.agents import APIConnectionError
+from livekit.agents import APIConnectionError, vad
 from livekit.plugins.gatewaykit.errors import from_status
 from livekit.plugins.gatewaykit.keys import Key, KeyRing
 
+from agent.call import Call
 from agent.chain.route import BreakerLimits, ChainRoute, Hold
 from agent.config import ConfigError, load_settings
+from agent.providers import build_llm
 from agent.shared_health import SharedBoard, board_of, shared_board
 from demo import redis as redis_server
 
@@ -202,3 +206,24 @@ def test_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="AGENT_REDIS_URL") as failure:
         shared_board(load_settings())
     assert "canary" not in str(failure.value)
+
+
+async def test_a_call_takes_part_from_its_beginning_to_its_end(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AGENT_REDIS_URL", redis.url)
+    monkeypatch.setenv("AGENT_LLM", "local:brain")
+    settings = load_settings()
+    at_end: list[Callable[[], Awaitable[None]]] = []
+    plugins: Any = SimpleNamespace(model=build_llm(settings, board=board_of(settings)))
+    ctx: Any = SimpleNamespace(add_shutdown_callback=at_end.append)
+    call = Call(ctx=ctx, settings=settings, detector=cast("vad.VAD", None), plugins=plugins)
+    call._share_health()
+    board = shared_board(settings)
+    assert board is not None
+    assert plugins.model.members.routes[0].board is board
+    await until(lambda: board.connected)
+    for end in at_end:
+        await end()
+    await plugins.model.aclose()
