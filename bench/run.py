@@ -55,8 +55,8 @@ class Plan:
 
 FULL = Plan(calls=3, steps=CALL, bursts=20)
 QUICK = Plan(calls=1, steps=CALL[:6], bursts=8)
-ALONE = Plan(calls=6, steps=[step for step in CALL if step.kind in ("plain", "noise")], bursts=20)
-"""For ours without peers: twenty-four lines, twelve noises into replies, nothing else."""
+ALONE = Plan(calls=5, steps=[step for step in CALL if step.kind in ("plain", "noise")], bursts=20)
+"""For ours without peers: twenty lines, ten noises into replies, nothing else."""
 
 
 class Bench:
