@@ -12,6 +12,9 @@ from typing import IO
 LOG_TASK = "log of "
 """Beginning of the name of the task that reads a child's output."""
 
+_LONGEST_LINE = 2**22
+"""Bytes. The media server writes lines beyond asyncio's own 64 KiB, and then nobody would read what
+it writes after that, until it stands still."""
 _STOP_TIMEOUT_S = 10.0
 _LAST_LINES = 5
 
@@ -57,6 +60,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
+                limit=_LONGEST_LINE,
                 env=self._env,
                 cwd=self._cwd,
                 # A group of its own: Ctrl-C reaches us alone, and we stop the children in order.

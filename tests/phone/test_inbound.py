@@ -24,7 +24,7 @@ from demo.phone import Extension, rehearse
 from demo.run import SCRIPT
 from demo.stack import Stack
 from gateway.engines.brain.policy import CallTool
-from tests.phone.conftest import CUSTOMER, MAX_CALLS, PIN
+from tests.phone.conftest import CALENDAR, CUSTOMER, MAX_CALLS, ORDER, PIN, PROOF
 from tests.phone.hearing import hears
 from tests.phone.mind import Mind
 from tests.room.test_conversation import RECORDED_WORDS, RECORDING
@@ -106,11 +106,11 @@ async def test_a_callers_number_opens_no_account_but_the_pin_does(
         await hears(caller, ears, "mail")
         assert orders(stack) == before
         for pin, wanted in (("0000", "match"), (PIN, "thank")):
-            await caller.say("Please check who I am.")
+            await caller.call.media.press(PROOF)
             await hears(caller, ears, "pin", "pound", "keys")
             await caller.call.media.press(f"{pin}#")
             await hears(caller, ears, wanted)
-        await caller.say("Please order the usual.")
+        await caller.call.media.press(ORDER)
         await hears(caller, ears, "coffee")
     assert len(orders(stack) - before) == 1
     assert all(PIN not in m.text for r in mind.requests for m in r.messages)
@@ -122,7 +122,7 @@ async def test_a_key_of_the_menu_is_a_question_and_no_log_shows_who_called(
     async with call(number=CALLER) as caller:
         await caller.wait_for_agent()
         await caller.hear_reply()
-        await caller.call.media.press("1")
+        await caller.call.media.press(CALENDAR)
         await hears(caller, ears, "dentist")
         (room,) = await rooms(stack)
         assert f"sip:{CALLER}@" in await from_header(stack, room)

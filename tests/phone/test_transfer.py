@@ -16,11 +16,12 @@ from caller.sip.g711 import RATE
 from caller.sip.phone import Phone
 from demo.stack import Stack
 from gateway.engines.brain.policy import CallTool
+from tests.phone.conftest import PERSON
 from tests.phone.hearing import hears
 from tests.phone.mind import Mind
 
 WAIT_S = 20.0
-ASKING, ASKED = "Please transfer me to a person.", "transfer me"
+ASKED = "transfer me"
 ELSEWHERE = ("+1 900 555 0100", "sip:200@203.0.113.9")
 
 
@@ -28,12 +29,12 @@ ELSEWHERE = ("+1 900 555 0100", "sip:200@203.0.113.9")
 async def asking(
     call: Callable[..., PhoneCaller], mind: Mind, destination: str
 ) -> AsyncIterator[PhoneCaller]:
-    """A caller who has just asked to be passed on."""
+    """A caller who has just asked to be passed on, with a key."""
     mind.calls[ASKED] = CallTool("transfer_call", {"destination": destination})
     async with call() as caller:
         await caller.wait_for_agent()
         await caller.hear_reply()
-        await caller.say(ASKING)
+        await caller.call.media.press(PERSON)
         yield caller
 
 

@@ -12,6 +12,7 @@ from caller.errors import CallerError
 from caller.phone import PhoneCaller
 from caller.sip.call import CallRefused
 from demo.stack import Stack
+from tests.phone.conftest import CALENDAR
 from tests.phone.hearing import hears
 from tests.phone.test_inbound import no_rooms
 
@@ -28,7 +29,7 @@ async def test_a_call_outlives_redis_and_new_ones_come_back_with_it(
         await caller.hear_reply()
         await redis.stop()
         try:
-            await caller.say("What is on my calendar tomorrow?")
+            await caller.call.media.press(CALENDAR)
             await hears(caller, ears, "dentist")
             with pytest.raises(CallRefused) as refused:
                 async with call():

@@ -49,6 +49,16 @@ async def test_awaits_the_line_it_was_told(tmp_path: Path) -> None:
     assert "all ready" in (tmp_path / "log").read_text()
 
 
+async def test_a_long_line_does_not_end_the_reading(tmp_path: Path) -> None:
+    process = child(
+        tmp_path,
+        "print('x' * 200_000); print('all ready', flush=True); import time; time.sleep(60)",
+    )
+    await process.start(marker="all ready")
+    await process.ready("all ready", timeout_s=10)
+    await process.stop()
+
+
 async def test_an_early_end_is_told_with_its_last_words(tmp_path: Path) -> None:
     process = child(tmp_path, "import sys; sys.exit('no such model')")
     await process.start(marker="never")
