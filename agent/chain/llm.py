@@ -12,10 +12,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeAlias
 
 from livekit.agents import APIConnectOptions, APIError, APITimeoutError, llm
-from livekit.agents.llm.fallback_adapter import FallbackLLMStream, _provider_attr
+from livekit.agents.llm.fallback_adapter import (
+    AvailabilityChangedEvent,
+    FallbackLLMStream,
+    _provider_attr,
+)
 from livekit.agents.metrics import LLMMetrics
 from livekit.agents.telemetry import trace_types
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
@@ -64,6 +69,8 @@ class ChainLLM(llm.FallbackAdapter):
             max_retry_per_llm=0,
         )
         self.members = Members(routes, waits=waits, probe=_probe)
+        for route in routes:
+            route.on_change = partial(self._on_availability, route)
         self.starter = starter
         if only := self.members.only:
             only.plugin.on("error", self._on_error)
@@ -112,6 +119,12 @@ class ChainLLM(llm.FallbackAdapter):
         for route in self.members.routes:
             await route.plugin.aclose()
 
+    def _on_availability(self, route: ChainRoute[Model], available: bool) -> None:
+        self.emit(
+            "llm_availability_changed",
+            AvailabilityChangedEvent(llm=route.plugin, available=available),
+        )
+
     def _next_instance(self) -> Model:
         return self.members.first.plugin
 
@@ -152,7 +165,7 @@ class ChainLLMStream(FallbackLLMStream):
         """Start an answer, or the rest of one; whoever was asked for it is added to `tried`."""
         adapter = self._fallback_adapter
         attempts = [
-            _Attempt(route, adapter.members, ask=self._ask, goes_on=bool(self._said))
+            _Attempt(route, adapter.members, ask=self._ask, goes_on=bool(self._said.strip()))
             for route in routes
         ]
         try:
@@ -169,7 +182,9 @@ class ChainLLMStream(FallbackLLMStream):
 
     def _ask(self, route: ChainRoute[Model]) -> llm.LLMStream:
         """Ask a route for the answer, or for what is missing of it."""
-        context = continued(self._chat_ctx, self._said) if self._said else self._chat_ctx
+        context = self._chat_ctx
+        if self._said.strip():
+            context = continued(context, self._said)
         return route.plugin.chat(
             chat_ctx=context,
             tools=self._tools,

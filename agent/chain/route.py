@@ -76,6 +76,7 @@ class ChainRoute(Generic[P]):
         board: Where other workers are told.
         limits: When it is left alone.
         hold: How long it is not preferred after a failure.
+        on_change: Told whether it is up, when that changes.
         clock: Monotonic seconds.
     """
 
@@ -85,6 +86,7 @@ class ChainRoute(Generic[P]):
     board: HealthBoard
     limits: BreakerLimits
     hold: Hold
+    on_change: Callable[[bool], None] = lambda _: None
     clock: Callable[[], float] = time.monotonic
     breaker: CircuitBreaker = field(init=False)
     out_of_order: bool = field(init=False, default=False)
@@ -124,7 +126,7 @@ class ChainRoute(Generic[P]):
     def recovered(self) -> None:
         """A probe went well: the route is preferred again. It has not served anybody yet."""
         self.breaker.success()
-        self.out_of_order = False
+        self._set_up(up=True)
 
     def failed(self, error: APIError) -> None:
         """A request or a probe failed.
@@ -133,7 +135,7 @@ class ChainRoute(Generic[P]):
         yet another route is asked first from then on.
         """
         self.hold.failures += 1
-        self.out_of_order = True
+        self._set_up(up=False)
         if _is_refusal(error):
             self.breaker.abandoned()
         else:
@@ -142,6 +144,12 @@ class ChainRoute(Generic[P]):
     def abandoned(self) -> None:
         """A request was cancelled, which says nothing about the route."""
         self.breaker.abandoned()
+
+    def _set_up(self, *, up: bool) -> None:
+        if up is self.out_of_order:
+            self.out_of_order = not up
+            route_changed("up" if up else "down", stage=self.stage, route=self.name)
+            self.on_change(up)
 
     def _breaker_changed(self, state: BreakerState) -> None:
         route_changed(state.value, stage=self.stage, route=self.name)

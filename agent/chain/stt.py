@@ -12,10 +12,12 @@ A route that has healed is returned to between utterances, when nobody speaks an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, vad
+from livekit.agents.stt.fallback_adapter import AvailabilityChangedEvent
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
 from ..speech.phrases import recorded_apology
@@ -57,6 +59,8 @@ class ChainSTT(stt.FallbackAdapter):
         self._plugins = plugins
         self._lost: list[Callable[[float], None]] = []
         self.members = Members(routes, waits=waits, probe=_probe)
+        for route in routes:
+            route.on_change = partial(self._on_availability, route)
         if self.members.only:
             plugins[0].on("error", self._on_error)
             plugins[0].on("speech_lost", self.speech_lost)
@@ -93,6 +97,12 @@ class ChainSTT(stt.FallbackAdapter):
         await super().aclose()
         for plugin in self._plugins:
             await plugin.aclose()
+
+    def _on_availability(self, route: ChainRoute[Ears], available: bool) -> None:
+        self.emit(
+            "stt_availability_changed",
+            AvailabilityChangedEvent(stt=route.plugin, available=available),
+        )
 
     def _next_instance(self) -> Ears:
         return self.members.first.plugin

@@ -67,6 +67,7 @@ class ChainRecognizeStream(stt.RecognizeStream):
         self._tried: list[ChainRoute[stt.STT[Any]]] = []
         self._failures: list[tuple[ChainRoute[stt.STT[Any]], APIError]] = []
         self._failing_since: float | None = None
+        self._listens_since = self._heard_at = self._live_at = 0.0
         self._patience = 1.0
         self._inner: stt.RecognizeStream | None = None
 
@@ -143,10 +144,12 @@ class ChainRecognizeStream(stt.RecognizeStream):
     def _note_failure(self, route: ChainRoute[stt.STT[Any]], error: APIError) -> None:
         self._feed.begin_outage()
         self._members.failed(route, error)
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is None or now - self._listens_since > _OUTAGE_S:
+            # this one has listened for long: what was before it is another story
+            self._failing_since, self._tried, self._failures = now, [], []
         self._tried.append(route)
         self._failures = [(r, e) for r, e in self._failures if r is not route] + [(route, error)]
-        if self._failing_since is None:
-            self._failing_since = asyncio.get_running_loop().time()
         if isinstance(error, StalledError):
             # one that is only slow is made slower by asking another one as slow
             self._patience = min(_MOST_PATIENCE, 2 * self._patience)
@@ -157,12 +160,12 @@ class ChainRecognizeStream(stt.RecognizeStream):
         Raises:
             APIError: It failed.
         """
+        self._heard_at = self._listens_since = asyncio.get_running_loop().time()
         self._rewind()
         options = APIConnectOptions(max_retry=0, timeout=self._members.waits.connect_s)
         inner = route.plugin.stream(language=self._language, conn_options=options)
         inner.start_time_offset = self._transcript.time_of(self._feed.ring.start)
         self._inner, self._done = inner, asyncio.Event()
-        self._heard_at = asyncio.get_running_loop().time()
         again_s = self._feed.ring.unsent / _RATE / _REPLAY_SPEED
         self._live_at = self._heard_at + again_s + _REPLAY_LAG_S
         try:

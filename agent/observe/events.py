@@ -43,9 +43,9 @@ def guard_acted(action: GuardAction, *, stage: str, error: APIError | None = Non
 
 
 def route_changed(state: str, *, stage: str, route: str) -> None:
-    """Note that a route's breaker has entered a state."""
+    """Note that a route is "down" or "up" again, or the state that its breaker has entered."""
     ROUTE_STATES.labels(stage, route, state).inc()
-    level = logging.INFO if state == "closed" else logging.WARNING
+    level = logging.INFO if state in ("up", "closed") else logging.WARNING
     _routes.log(level, "route", extra={"stage": stage, "route": route, "state": state})
 
 

@@ -30,7 +30,7 @@ GUARD = Counter(
 )
 ROUTE_STATES = Counter(
     "parley_route_states",
-    "States that the circuit breakers of routes entered",
+    "States that routes entered: down, up; their breakers: open, half_open, closed",
     ["stage", "route", "state"],
 )
 ROUTE_SWITCHES = Counter(

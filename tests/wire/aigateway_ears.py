@@ -90,8 +90,8 @@ class Ear:
 
     def __init__(
         self,
-        engine: aigateway.STT,
-        stream: aigateway.SpeechStream,
+        engine: stt.STT[Any],
+        stream: stt.RecognizeStream,
         faults: FaultsMet | None = None,
     ) -> None:
         self.engine = engine

@@ -19,8 +19,7 @@ import aiohttp
 import numpy as np
 from aiohttp import web
 from livekit import rtc
-from livekit.agents import tts, utils
-from livekit.plugins import aigateway
+from livekit.agents import stt, tts, utils
 
 from tests.descriptors import open_sockets
 
@@ -68,7 +67,7 @@ def frames(pcm: bytes, *, rate: int = STT_RATE, milliseconds: int = 20) -> list[
     ]
 
 
-async def speak(stream: aigateway.SpeechStream, pcm: bytes, *, speed: float = 1.0) -> None:
+async def speak(stream: stt.RecognizeStream, pcm: bytes, *, speed: float = 1.0) -> None:
     """Push audio as a microphone would, ``speed`` times as fast."""
     loop = asyncio.get_running_loop()
     due = loop.time()

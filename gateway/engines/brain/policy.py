@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from gateway.engines.brain import replies
@@ -16,6 +16,8 @@ from gateway.wire.openai_chat import ChatMessage, ChatRequest
 _MAX_TOOL_TEXT_CHARS = 400
 _NAME = re.compile(r"\b[Yy]ou are ([A-Z]\w+)\b")
 _SAY_QUOTED = re.compile(r"[\"“](?P<text>[^\"”]{2,400})[\"”]")
+_GO_ON = re.compile(r"\bgo on exactly where\b", re.IGNORECASE)
+"""Asks for the rest of the last message, which broke off on its way."""
 _SAY_COLON = re.compile(
     r"^\s*(?:please\s+)?say\s*:\s*(?P<text>.{2,400})$", re.IGNORECASE | re.DOTALL
 )
@@ -60,6 +62,9 @@ _QUESTIONS = {
 def decide(request: ChatRequest) -> Action:
     """Return what to do about the last message of the conversation."""
     messages = request.messages
+    if len(messages) > 2 and messages[-2].role == "assistant" and _GO_ON.search(messages[-1].text):
+        # all of it once more: whoever asks knows what has been said of it
+        return decide(replace(request, messages=messages[:-2]))
     if not request.tools and asks_for_summary(messages):
         return Say(summarize(messages))
     last = messages[-1]

@@ -36,6 +36,8 @@ _NUM_CHANNELS = 1
 _MIN_SAMPLE_RATE = 8000
 _MAX_SAMPLE_RATE = 48000
 _FRAME_MS = 200
+_FLUSHED_S = 0.01
+"""The framework's emitter has passed on by then what it held."""
 _NOTHING_TO_SAY_MS = 20
 """Silence that stands for text without a letter or digit, for which no server sends audio."""
 
@@ -233,6 +235,11 @@ class SynthesizeStream(tts.SynthesizeStream):
             await run_beside(reply.run(), self._write(script))
         except asyncio.CancelledError:
             self._report_cancelled(reply)
+            raise
+        except APIError:
+            # the emitter holds a frame back; whoever goes on counts what came out as heard
+            output_emitter.flush()
+            await asyncio.sleep(_FLUSHED_S)
             raise
         if self._pushed_text.strip() and not reply.started:
             self._on_start(Start(), output_emitter)

@@ -1,0 +1,212 @@
+"""A call over two gateways, the first of which dies in the middle of a sentence, stage by stage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from caller.activity import Span
+from caller.ears import Ears
+from caller.room import Caller
+from demo.media_server import ROOT
+from demo.processes import Child
+from demo.stack import HOST, Ports, Stack, StackConfig
+from tests.wer import wer
+
+FLIGHT = "Book me a flight to Lisbon on Friday."
+JOKE = "Tell me a joke."
+LAUGH = "Why did the microphone break up with the speaker? There was too much feedback."
+LONGEST_DEAD_AIR_S = 2.5
+QUIET_MS = 1500
+ROUTES = {"stt": "whisper-tiny.en", "llm": "brain", "tts": "piper-joe:joe"}
+DIES = {
+    "stt": {"stage": "stt", "do": "reset", "at": {"word": 3}},
+    "llm": {"stage": "llm", "do": "close", "at": {"word": 8}},
+    "tts": {"stage": "tts", "do": "close", "at": {"word": 6}},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the call is held.
+
+    Attributes:
+        stack: With the second gateway.
+        first_port: The first one's.
+        metrics_port: The worker's page.
+    """
+
+    stack: Stack
+    first_port: int
+    metrics_port: int
+
+    @property
+    def faults(self) -> str:
+        """Where the first gateway takes its faults."""
+        return f"http://{HOST}:{self.first_port}/admin/faults"
+
+    def logged(self, logger: str) -> list[dict[str, Any]]:
+        """What the worker has logged."""
+        lines = (self.stack.folder / "worker.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if f'"{logger}"' in line]
+
+    async def counted(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        page = f"http://{HOST}:{self.metrics_port}/metrics"
+        async with aiohttp.ClientSession() as http, http.get(page) as answer:
+            lines = (await answer.text()).splitlines()
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        counts = [line for line in lines if line.startswith(f"{name}{{")]
+        return sum(float(c.split()[-1]) for c in counts if all(w in c for w in wanted))
+
+
+def first(stage: str) -> str:
+    return f"aigateway:local/{ROUTES[stage]}"
+
+
+def second(stage: str) -> str:
+    return f"local:{ROUTES[stage]}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """The stack's own gateway is the second of each chain; another one is the first."""
+    folder = tmp_path_factory.mktemp("chains")
+    others = Ports.free()
+    port = others.gateway
+    env = {f"AGENT_{stage.upper()}": f"{first(stage)},{second(stage)}" for stage in ROUTES}
+    env |= {
+        "AIGATEWAY_BASE_URL": f"http://{HOST}:{port}/v1",
+        "AIGATEWAY_API_KEY": "any",
+        "AGENT_CHAIN_PROBE_AFTER_S": "0.5",
+        "AGENT_GREETING": "Hello, this is Parley.",
+        "AGENT_OPENERS": "",
+        "AGENT_PHRASES": str(folder / "phrases"),
+        "AGENT_METRICS": str(folder / "metrics"),
+        "AGENT_METRICS_PORT": str(others.web),
+        "AGENT_TURN_SPECULATIONS": "0",  # one request a turn: it is the one that breaks off
+    }
+    command = [sys.executable, "-m", "gateway", "--host", HOST, "--port", str(port)]
+    quiet = os.environ | {"GATEWAY_KEY": "", "PYTHONUNBUFFERED": "1"}
+    gateway = Child("first", command, env=quiet, log=folder / "first.log", cwd=ROOT)
+    await gateway.start(marker="gateway ready")
+    config = StackConfig(ports=Ports.free(), folder=folder, worker_env=env)
+    try:
+        async with Stack(config) as running:
+            await gateway.ready("gateway ready", timeout_s=120)
+            yield Place(stack=running, first_port=port, metrics_port=others.web)
+    finally:
+        await gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(place: Place) -> Stack:
+    return place.stack
+
+
+async def test_a_call_goes_on_whichever_stage_of_the_first_route_dies(
+    place: Place, call: Callable[..., Caller], ears: Ears
+) -> None:
+    await call().voice.prepare([FLIGHT, JOKE])
+    async with call() as caller:
+        await caller.wait_for_agent()
+        await caller.hear_reply()
+
+        # It stops hearing in the middle of the caller's sentence.
+        known = len(caller.transcript.segments)
+        reply = await ask(place, caller, FLIGHT, ears, dies="stt")
+        assert "lisbon" in reply
+        said = [s for s in caller.transcript.segments[known:] if s.speaker == caller.identity]
+        assert wer(FLIGHT, " ".join(s.text for s in said if s.final)) == 0.0
+        # It stops writing, then speaking, in the middle of its own.
+        for stage in ("llm", "tts"):
+            reply = await ask(place, caller, JOKE, ears, dies=stage)
+            assert wer(LAUGH, reply) <= 0.15, reply
+        # It is well again.
+        await ask(place, caller, JOKE, ears)
+
+    heard, written, spoken, well = await turns(place, 4)
+    assert heard["stt"] == [second("stt")]
+    assert written["llm"] == [first("llm"), second("llm")]
+    assert spoken["tts"] == [first("tts"), second("tts")]
+    assert well == {stage: [first(stage)] for stage in ROUTES}
+    assert written["stt"] == spoken["stt"] == [first("stt")]  # returned to, turn by turn
+    assert spoken["llm"] == [first("llm")]
+    switches = [(e["stage"], e["failed"], e["next"]) for e in logged(place, "switched")]
+    for stage in ROUTES:
+        assert (stage, first(stage), second(stage)) in switches
+        assert (
+            await place.counted("parley_route_switches_total", stage=stage, next=second(stage)) >= 1
+        )
+        assert (
+            await place.counted("parley_route_turns_total", stage=stage, route=second(stage)) == 1
+        )
+        assert await place.counted("parley_route_states_total", route=first(stage), state="up") >= 1
+
+
+async def ask(place: Place, caller: Caller, line: str, ears: Ears, *, dies: str = "") -> str:
+    """Ask with one stage of the first gateway broken; return what was heard, once it is well."""
+    await set_faults(place, [DIES[dies]] if dies else [])
+    spoken = await caller.say(line)
+    await caller.hear_reply(silence_ms=QUIET_MS)
+    spans = [span for span in caller.ear.activity.spans if span.end > spoken.end_s]
+    assert max(gaps(spoken.end_s, spans)) <= LONGEST_DEAD_AIR_S, (dies, spans)
+    fallen = await fired(place)
+    await set_faults(place, [])
+    if dies:
+        assert fallen
+        await healed(place, dies)
+    return (await ears.transcribe(caller.ear.audio(spoken.end_s, spans[-1].end))).lower()
+
+
+def gaps(start: float, spans: list[Span]) -> Iterator[float]:
+    """Silences from a time on, up to the last sound."""
+    for span in spans:
+        yield max(0.0, span.start - start)
+        start = max(start, span.end)
+
+
+async def healed(place: Place, stage: str) -> None:
+    """The newest that the worker said of a first route is that it is up again."""
+    async with asyncio.timeout(30):
+        while True:
+            states = [e["state"] for e in logged(place, "route") if e["route"] == first(stage)]
+            if states and states[-1] == "up":
+                return
+            await asyncio.sleep(0.1)
+
+
+async def turns(place: Place, count: int) -> list[dict[str, list[str]]]:
+    """The routes of the turns, once so many are logged."""
+    async with asyncio.timeout(30):
+        while True:
+            records = [entry for entry in place.logged("parley.turn") if "parts" in entry]
+            if len(records) >= count:
+                return [record["routes"] for record in records]
+            await asyncio.sleep(0.1)
+
+
+def logged(place: Place, event: str) -> list[dict[str, Any]]:
+    return [entry for entry in place.logged("parley.route") if entry["message"] == event]
+
+
+async def set_faults(place: Place, faults: list[dict[str, Any]]) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(place.faults, json={"faults": faults}) as answer,
+    ):
+        answer.raise_for_status()
+
+
+async def fired(place: Place) -> bool:
+    async with aiohttp.ClientSession() as http, http.get(place.faults) as answer:
+        return any(fault["fired"] for fault in (await answer.json())["faults"])
