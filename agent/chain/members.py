@@ -37,6 +37,7 @@ class Members(Generic[P]):
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[ServedListener] = []
         self._closed = False
+        self._unsubscribe = self.routes[0].board.subscribe(self._on_board)
 
     @property
     def stage(self) -> Stage:
@@ -86,7 +87,13 @@ class Members(Generic[P]):
     async def aclose(self) -> None:
         """Stop the probes."""
         self._closed = True
+        self._unsubscribe()
         await aio.cancel_and_wait(*self._probing.values())
+
+    def _on_board(self, key: str, down: bool) -> None:
+        for route in self.routes:
+            if route.key == key and not down:
+                route.heard_up()
 
     async def _probe_until_well(self, route: ChainRoute[P]) -> None:
         while True:

@@ -128,6 +128,11 @@ class ChainRoute(Generic[P]):
         self.breaker.success()
         self._set_up(up=True)
 
+    def heard_up(self) -> None:
+        """Another worker has found it well, so it need not be probed here."""
+        if self.breaker.state is BreakerState.CLOSED:
+            self._set_up(up=True)
+
     def failed(self, error: APIError) -> None:
         """A request or a probe failed.
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Voice: TypeAlias = tts.TTS[Any]
 
+_UNSURE_LETTERS = 5
+"""How much of what seems to have been heard is said again: two voices that both say a word are
+better than a word that neither says."""
 _NOTHING_TO_SAY_MS = 20
 """Silence that stands for text without a letter or digit, for which no voice sends audio."""
 
@@ -158,10 +161,10 @@ class _Attempt:
 
     def left(self) -> str:
         """What of the text that the route was given was not heard."""
-        pace = self._chain.pace[self._route.name]
-        return (
-            rest_of(self._given, pace.letters_in(self._heard_s)) if self._heard_s else self._given
-        )
+        if not self._heard_s:
+            return self._given
+        heard = self._chain.pace[self._route.name].letters_in(self._heard_s)
+        return rest_of(self._given, heard - _UNSURE_LETTERS)
 
     async def run(
         self,

@@ -90,8 +90,8 @@ class Ear:
 
     def __init__(
         self,
-        engine: stt.STT[Any],
-        stream: stt.RecognizeStream,
+        engine: aigateway.STT,
+        stream: aigateway.SpeechStream,
         faults: FaultsMet | None = None,
     ) -> None:
         self.engine = engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from livekit.agents import stt, tts
@@ -92,7 +92,7 @@ async def chain_ear(*urls: str) -> AsyncIterator[ChainEar]:
         chain.members.on_served(served.note)
         stream = chain.stream()
         try:
-            yield ChainEar(chain, stream, served, Ear(chain, stream))
+            yield ChainEar(chain, stream, served, Ear(cast("Any", chain), cast("Any", stream)))
         finally:
             await stream.aclose()
             await chain.aclose()

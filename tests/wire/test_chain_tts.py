@@ -56,12 +56,12 @@ async def test_a_voice_that_dies_in_the_middle_is_gone_on_with_by_the_next() -> 
 
 
 def assert_whole(said: str) -> None:
-    """All of `LONG`, but for a syllable at the seam: which word was being said is an estimate."""
+    """All of `LONG`, and at the seam at most a word twice: what was heard of it is an estimate."""
     whole = letters_of(LONG)
     head = next(n for n in range(len(whole), 0, -1) if said.startswith(whole[:n]))
     tail = next(n for n in range(len(whole), -1, -1) if said.endswith(whole[len(whole) - n :]))
     assert head >= STOPS_MS / 70 - 5
-    assert abs(len(whole) - head - tail) <= 4, said
+    assert -12 <= len(whole) - head - tail <= 1, said
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])

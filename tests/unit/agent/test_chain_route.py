@@ -164,6 +164,25 @@ def test_a_probe_that_hangs_is_a_failure_and_closing_ends_it() -> None:
     run(main)
 
 
+def test_what_another_worker_found_well_is_used_again_without_a_probe() -> None:
+    async def main(routes: list[ChainRoute[str]], board: LocalBoard) -> None:
+        async def probe(__: str, ___: float) -> None:
+            raise AssertionError("probed")
+
+        members = Members(routes, waits=WAITS, probe=probe)
+        assert routes[0].begin()
+        members.failed(routes[0], APIConnectionError())
+        board.mark("llm p:b", down_s=0)
+        assert members.first is routes[1]
+        board.mark("llm p:a", down_s=0)
+        assert members.first is routes[0]
+        await asyncio.sleep(60)
+        await members.aclose()
+        board.mark("llm p:a", down_s=0)  # nobody listens any more
+
+    run(main)
+
+
 def test_a_route_alone_is_never_probed() -> None:
     async def main(routes: list[ChainRoute[str]], _: LocalBoard) -> None:
         async def probe(__: str, ___: float) -> None:
