@@ -31,6 +31,9 @@ _SAID_AGAIN_AFTER_S = 5.0
 _LEAST_SPEECH_S = 0.4
 """Sound shorter than this is taken for a cough."""
 
+_MOST_ASKED = 3
+"""Times that a caller of whom no words come is asked for them: it may be a radio that speaks."""
+
 _ANSWERS = ("thinking", "speaking")
 """States of an agent that the caller need not wonder about."""
 
@@ -65,7 +68,7 @@ class HearingGuard:
         self._speaking_since: float | None = None
         self._heard_at = float("-inf")
         self._unheard = False  # the caller has spoken, and no final came since it began
-        self._asked = False  # once until the next final: what was heard may have been no words
+        self._asked = 0  # times since the last final
         self._patience: asyncio.TimerHandle | None = None
         self._goodbye: asyncio.Task[None] | None = None
 
@@ -107,7 +110,7 @@ class HearingGuard:
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
             self._failures = 0
-            self._unheard = self._asked = False
+            self._unheard, self._asked = False, 0
             self._heard_at = self._clock()
             self._stop_waiting()
 
@@ -132,7 +135,7 @@ class HearingGuard:
 
     def _wait_for_words(self) -> None:
         """Ask again unless words come in time, where the caller has spoken and waits."""
-        waits = self._unheard and self._speaking_since is None and not self._asked
+        waits = self._unheard and self._speaking_since is None and self._asked < _MOST_ASKED
         if waits and self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(
                 self._settings.no_words_s, self._words_are_late
@@ -140,7 +143,8 @@ class HearingGuard:
 
     def _words_are_late(self) -> None:
         self._patience = None
-        self._asked = True
+        self._unheard = False
+        self._asked += 1
         self._ask_again()
 
     def _stop_waiting(self) -> None:

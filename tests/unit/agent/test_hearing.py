@@ -176,10 +176,11 @@ def hear_a_part(session: Session) -> float:
     return 0.1
 
 
-def test_speech_without_words_is_asked_for_once(tmp_path: Path) -> None:
-    assert told(tmp_path, begin, hear_a_part, stop) == [SETTINGS.cannot_hear]
-    assert told(tmp_path, begin, stop, begin, stop) == [SETTINGS.cannot_hear]
-    assert told(tmp_path, begin, stop, hear, begin, stop) == [SETTINGS.cannot_hear] * 2
+def test_speech_without_words_is_asked_for_each_time_but_a_radio_is_not(tmp_path: Path) -> None:
+    assert told(tmp_path, begin, hear_a_part, stop, finish) == [SETTINGS.cannot_hear]
+    assert told(tmp_path, *[begin, stop] * 2) == [SETTINGS.cannot_hear] * 2
+    assert told(tmp_path, *[begin, stop] * 6) == [SETTINGS.cannot_hear] * 3
+    assert told(tmp_path, *[begin, stop] * 6, hear, begin, stop) == [SETTINGS.cannot_hear] * 4
 
 
 def cough(session: Session) -> float:
