@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
@@ -177,7 +178,7 @@ def on_the_phone(
 def hedged_requests(
     document_it: Annotated[bool, typer.Option("--document", help="Write docs/hedging.md.")] = False,
     calls: Annotated[
-        int, typer.Option(min=1, max=1000, help="Calls of ten turns, for each of nine cells.")
+        int, typer.Option(min=1, max=1000, help="Calls at once, each of 12 turns.")
     ] = hedging.CALLS,
 ) -> None:
     """What a second route and hedging do under three fault mixes, and what they cost: no rooms.
@@ -186,6 +187,7 @@ def hedged_requests(
 
     Exit code 1: it helps nobody, or costs more than its budget.
     """
+    logging.disable(logging.ERROR)  # faults are the point, and each of them is logged
     cells = asyncio.run(_interruptible(hedging.measure(calls=calls, say=_say)))
     if cells is None:
         raise typer.Exit(_INTERRUPTED)

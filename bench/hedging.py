@@ -36,11 +36,13 @@ from gateway.config import GatewayConfig, SimConfig
 from gateway.server import Gateway
 
 SEED = 20260
-CALLS = 20
-TURNS = 10
-"""Turns of a call: the hedge budget is a call's."""
-_AT_ONCE = 16
+CALLS = 16
 """Calls at once: few enough for two cores to answer in time."""
+TURNS = 12
+"""Turns of a call: the hedge budget is a call's."""
+_APART_S = 0.1
+"""From the beginning of one call to that of the next."""
+_SIM = SimConfig(tts_realtime_factor=10)
 _CONNECT = APIConnectOptions(max_retry=3, retry_interval=0.5, timeout=5.0)
 """As the worker's."""
 _QUESTION = "Where is my order?"
@@ -123,32 +125,27 @@ async def measure(
 ) -> list[Cell]:
     """Every set-up under every mix, in so many calls of so many turns."""
     cells = []
-    for mix in mixes:
-        for set_up in SET_UPS:
-            say(f"{mix.name}: {set_up.name}, {calls * turns} turns")
-            cells.append(await _cell(mix, set_up, calls=calls, turns=turns))
+    with tempfile.TemporaryDirectory(prefix="parley-hedging-") as folder:
+        phrases = await _phrases(Path(folder))
+        for mix in mixes:
+            for set_up in SET_UPS:
+                say(f"{mix.name}: {set_up.name}, {calls * turns} turns")
+                cells.append(await _cell(mix, set_up, phrases, calls=calls, turns=turns))
     return cells
 
 
-async def _cell(mix: Mix, set_up: SetUp, *, calls: int, turns: int) -> Cell:
+async def _cell(mix: Mix, set_up: SetUp, phrases: PhraseCache, *, calls: int, turns: int) -> Cell:
     cell = Cell(mix=mix, set_up=set_up)
-    room = asyncio.Semaphore(_AT_ONCE)
-    with tempfile.TemporaryDirectory(prefix="parley-hedging-") as folder:
-        async with _gateway() as primary, _gateway() as other, http_context.open():
-            settings = _settings(primary, other, set_up)
-            phrases = await _phrases(settings, Path(folder))
-            primary.faults.set(mix.primary, seed=SEED)
-            other.faults.set(mix.other, seed=SEED + 1)
-
-            async def one_call(number: int) -> None:
-                async with room:
-                    await _Call(cell, settings, phrases).hold(number, turns=turns)
-
-            await asyncio.gather(*(one_call(number) for number in range(calls)))
-            cell.requests = sum(
-                gateway.stats.stages["llm"].opened + _refused(gateway)
-                for gateway in (primary, other)
-            )
+    async with _gateway() as primary, _gateway() as other, http_context.open():
+        settings = _settings(primary, other, set_up)
+        # built before anything is timed, as in a worker: reading the certificates takes 0.2 s each
+        held = [_Call(cell, settings, phrases) for _ in range(calls)]
+        primary.faults.set(mix.primary, seed=SEED)
+        other.faults.set(mix.other, seed=SEED + 1)
+        await asyncio.gather(*(call.hold(number, turns=turns) for number, call in enumerate(held)))
+        cell.requests = sum(
+            gateway.stats.stages["llm"].opened + _refused(gateway) for gateway in (primary, other)
+        )
     return cell
 
 
@@ -160,7 +157,7 @@ def _refused(gateway: Gateway) -> int:
 @contextlib.asynccontextmanager
 async def _gateway() -> AsyncIterator[Gateway]:
     # markers tell the end of a reply at once, or each turn would last as long as it is heard
-    async with Gateway(GatewayConfig(port=0, extended=True, sim=SimConfig())) as gateway:
+    async with Gateway(GatewayConfig(port=0, extended=True, sim=_SIM)) as gateway:
         yield gateway
 
 
@@ -176,15 +173,16 @@ def _settings(primary: Gateway, other: Gateway, set_up: SetUp) -> Settings:
     )
 
 
-async def _phrases(settings: Settings, folder: Path) -> PhraseCache:
+async def _phrases(folder: Path) -> PhraseCache:
     """What the guard says, as kept audio: as in every call but a worker's first."""
-    cache = PhraseCache(folder=folder, voice=settings.tts)
-    voice = build_tts(settings)
-    cache.render_missing(voice, settings.guard.phrases)
-    async with asyncio.timeout(_RENDERED_WITHIN_S):
-        await asyncio.gather(*cache._tasks)
-    await cache.aclose()
-    await voice.aclose()
+    async with _gateway() as gateway, http_context.open():
+        settings = _settings(gateway, gateway, SET_UPS[0])
+        cache = PhraseCache(folder=folder, voice=settings.tts)
+        voice = build_tts(settings)
+        cache.render_missing(voice, settings.guard.phrases)
+        async with asyncio.timeout(_RENDERED_WITHIN_S):
+            await asyncio.gather(*cache._tasks)
+        await voice.aclose()
     return cache
 
 
@@ -220,6 +218,7 @@ class _Call:
     async def hold(self, number: int, *, turns: int) -> None:
         """Ask, hear the answer out, ask again."""
         self._voice.prewarm()
+        await asyncio.sleep(number * _APART_S)
         try:
             for turn in range(turns):
                 self._cell.turns.append(await self._turn(f"call {number}, turn {turn}"))

@@ -74,7 +74,8 @@ def problems(cells: Sequence[Cell]) -> list[str]:
         one, *_, hedged = row  # in the order of SET_UPS
         if hedged.quantile("dead_s", 95) > one.quantile("dead_s", 95):
             found.append(f"{one.mix.name}: the hedged set-up has more dead air than one route.")
-        most = max(guard.hedge_floor / TURNS, guard.hedge_share) * len(hedged.turns)
+        calls = len(hedged.turns) / TURNS
+        most = max(guard.hedge_floor * calls, guard.hedge_share * hedged.requests)
         if hedged.hedged_requests > most:
             found.append(f"{one.mix.name}: {hedged.hedged_requests} hedges, {most:.0f} allowed.")
     return found
