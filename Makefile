@@ -18,7 +18,7 @@ demo: setup  ## hold a real spoken conversation on this machine; ONCE=1 exits af
 phone: setup  ## answer the telephone on this machine: prints the address to dial; HOST=address for other machines
 	@$(PY) -m demo.phone
 
-test: setup  ## lint, types and all tests: unit, wire and real rooms
+test: setup  ## lint, types and all tests: unit, wire, real rooms and real telephone calls
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
@@ -28,6 +28,7 @@ test: setup  ## lint, types and all tests: unit, wire and real rooms
 	@$(PY) -m pytest tests/wire -m alone
 	@$(PY) -m pytest tests/room
 	@$(PY) -m pytest tests/browser
+	@$(PY) -m pytest tests/phone
 
 faults: setup  ## put every fault into real calls, write docs/faults.md; ONLY=F01,F19 for some; PROFILE=gateflow
 	@$(PY) -m drills $(if $(ONLY),--only $(ONLY),--write) $(if $(PROFILE),--profile $(PROFILE))
