@@ -185,7 +185,7 @@ def hedged_requests(
 
     Takes about 4 minutes with simulated stages on real sockets.
 
-    Exit code 1: it helps nobody, or costs more than its budget.
+    Exit code 1: hedging does harm, or costs more than its budget.
     """
     logging.disable(logging.ERROR)  # faults are the point, and each of them is logged
     cells = asyncio.run(_interruptible(hedging.measure(calls=calls, say=_say)))

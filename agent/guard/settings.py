@@ -29,7 +29,7 @@ class TurnBudget:
     filler_s: float = 1.2
     again_s: float = 4.0
     gap_s: float = 2.5
-    hedge_s: float = 0.8
+    hedge_s: float = 0.6  # so that a hedge can be heard before the filler would be said
     switch_s: float = 2.0
     apologise_s: float = 8.0
     voice_s: float = 2.0
