@@ -32,9 +32,9 @@ the turn's end. Each set-up meets the same faults (seed {seed}) in {turns} turns
 How to read it: **first words** and **first sound** are those of the answer; **dead air** is the
 longest silence of a turn up to the end of its answer, "One moment, please." being no silence; all
 are ms from the end of the caller's turn, p50 / p95 / p99. **fillers** and **no answer** count
-turns. **requests** are those that reached a gateway, a turn; **tokens** is what hedging added to the
-prompts, by the agent's own ledger. The second route is not perfect either: 5 % of its first words
-are 1.5 s late.
+turns. **requests** are those that reached a gateway, a turn; **tokens** is what hedging added to
+the prompts, by the agent's own ledger. The second route is not perfect either: 5 % of its first
+words are 1.5 s late.
 """
 _COLUMNS = "| | first words | first sound | dead air | fillers | no answer | requests | tokens |"
 
