@@ -41,7 +41,7 @@ from demo.processes import ProcessError
 
 FOLDER = ROOT / ".parley" / "bench"
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-_QUICK_NAMES = ("parley", "livekit-tuned", "pipecat-tuned", "seed-loop")
+_QUICK_NAMES = ("parley", "parley-no-openers", "livekit-tuned", "pipecat-tuned", "seed-loop")
 """Who takes part in a quick run: nobody is faster than the tuned ones."""
 
 _T = TypeVar("_T")

@@ -82,7 +82,8 @@ def add_cutoffs(points: Sequence[Point], *, described: str, path: Path = FILE) -
         f"{described}. Audio goes through Silero and LiveKit's local turn model as in a call, then "
         "through each policy; waits are counted from the true end of the speech and are never "
         "below the simulated final. Parley waits with a reply being written, as in a call, so what "
-        "it waits until the reply is there costs nothing. Pauses are drawn like those of the "
+        "it waits until the reply begins, with an acknowledgement where one fits, costs nothing. "
+        "Pauses are drawn like those of the "
         "public eot-bench set.\n\n"
         f"{markdown(points)}\n![False cutoffs]({plot.name})"
     )
