@@ -19,10 +19,9 @@ phone: setup  ## answer the telephone on this machine: prints the address to dia
 	@$(PY) -m demo.phone
 
 test: setup  ## lint, types and all tests: unit, wire, real rooms and real telephone calls
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
-	@$(PY) scripts/test_parts.py
+	@$(PY) scripts/test_parts.py & parts=$$!; \
+	  $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy; checked=$$?; \
+	  wait $$parts && exit $$checked
 	@$(PY) -m pytest tests/unit -n 2
 	@$(PY) -m pytest tests/wire tests/fault -n 4 -m "not alone"  # most of it is waiting
 	@$(PY) -m pytest tests/wire -m alone

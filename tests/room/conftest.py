@@ -20,37 +20,16 @@ from caller.voice import Voice
 from demo.processes import LOG_TASK
 from demo.stack import Ports, Stack, StackConfig
 
-LONGEST_FIRST = ("test_drills", "test_profiles", "test_conversation", "test_demo")
-DRILL_GROUPS = 2
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
-    for item in here:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-        item.add_marker(pytest.mark.timeout(180))
-        # Real time on a shared machine: what fails three times in a row fails.
-        item.add_marker(pytest.mark.flaky(reruns=2))
-        if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-    here.sort(key=_place)
-    items[:] = [item for item in items if item not in here] + here
-
-
-def _group(item: pytest.Item) -> str:
-    """What one of two processes does in one go, over a stack of its own: calls are mostly waiting.
-
-    A file, but for the drills, which take longest.
-    """
-    name = item.path.stem
-    if name == "test_drills" and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-        return f"{name} {item.callspec.indices['drills'] % DRILL_GROUPS}"
-    return name
-
-
-def _place(item: pytest.Item) -> int:
-    name = item.path.stem
-    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.timeout(180))
+            # Real time on a shared machine: what fails three times in a row fails.
+            item.add_marker(pytest.mark.flaky(reruns=2))
+            if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
