@@ -277,6 +277,7 @@ class Assistant(WordingAgent):
         opening = await self.openers.begin(aiter(text))
         if self._waterfall:
             self._waterfall.opening(opening.kind, opening.characters_saved)
+        self._guard.opened(opening.audio)
         for frame in opening.audio:
             yield frame
         async for frame in self._guard.audio(opening.rest, synthesize):

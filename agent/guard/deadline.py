@@ -103,7 +103,7 @@ class TurnClock:
         """Loop time of the next filler; never, while the turn is not committed."""
         if self.committed_at is None:
             return inf
-        due = max(self.committed_at, self.heard_at or -inf) + self.budget.filler_s
+        due = max(self.silent_at(), self.heard_at or -inf) + self.budget.filler_s
         return due if self.filled_at is None else max(due, self.filled_at + self.budget.again_s)
 
     def give_up_at(self) -> float:

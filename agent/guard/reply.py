@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
 from livekit import rtc
@@ -96,6 +96,11 @@ class ReplyGuard:
             else:
                 for part in self._apology("tts", item.error):
                     yield part
+
+    def opened(self, audio: Iterable[rtc.AudioFrame]) -> None:
+        """The answer begins with kept audio: the caller waits again once that has been heard."""
+        if seconds := sum(frame.duration for frame in audio):
+            self._clock.sounded(asyncio.get_running_loop().time(), seconds)
 
     def _filler(self, lapse: Lapse, *, stage: str) -> str:
         """What is said about a lapse while the answer is still awaited; else nothing."""

@@ -75,6 +75,21 @@ def test_a_slow_answer_is_announced_as_a_segment_of_its_own(guard: ReplyGuard) -
     assert words(guard, 2.0, "Hello") == [SETTINGS.filler, "<flush>", "Hello"]
 
 
+@pytest.mark.parametrize(("words_after_s", "announced"), [(2.0, False), (2.2, True)])
+def test_who_hears_the_beginning_of_an_answer_waits_from_its_end(
+    guard: ReplyGuard, words_after_s: float, announced: bool
+) -> None:
+    async def main() -> list[object]:
+        guard.committed("t")
+        chunks = guard.words("t", lambda: stream(words_after_s, "Hello"))
+        first = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0.3)
+        guard.opened([frame(1)] * 30)  # 0.6 s of "Let me see."
+        return [await first, *[chunk async for chunk in chunks]]
+
+    assert (virtual_time.run(main())[0] == SETTINGS.filler) is announced
+
+
 def test_the_filler_comes_once_a_turn_even_with_tools_between(guard: ReplyGuard) -> None:
     async def main() -> list[object]:
         said: list[object] = []
