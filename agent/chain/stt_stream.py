@@ -186,11 +186,15 @@ class ChainRecognizeStream(stt.RecognizeStream):
     async def _send(self, inner: stt.RecognizeStream) -> None:
         while not self._feed.finished:
             _, pcm = self._feed.take(_RATE * _PACKET_MS // 1000, owed=self._transcript.owed)
-            if pcm:
-                inner.push_frame(rtc.AudioFrame(pcm, _RATE, 1, len(pcm) // 2))
-            else:
+            if not pcm:
                 await self._feed.wait_for_audio(_TICK_S)
-        inner.end_input()
+                continue
+            try:
+                inner.push_frame(rtc.AudioFrame(pcm, _RATE, 1, len(pcm) // 2))
+            except RuntimeError:  # it has just failed, and `_receive` tells why
+                return
+        with contextlib.suppress(RuntimeError):
+            inner.end_input()
 
     async def _receive(self, inner: stt.RecognizeStream, route: ChainRoute[stt.STT[Any]]) -> None:
         async for event in inner:

@@ -308,7 +308,7 @@ class Waterfall:
             hedged_tokens=hedged.tokens,
             interrupted=turn.interrupted,
             tools=tuple(turn.tools),
-            routes=turn.routes,
+            routes=dict(turn.routes),
         )
         logger.info("turn", extra=record.as_dict())
         self._on_record(record)

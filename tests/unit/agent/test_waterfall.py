@@ -158,6 +158,24 @@ def test_what_a_hedge_cost_is_in_the_record_of_its_turn() -> None:
     assert (hedged.hedged_requests, plain.hedged_requests) == (1, 0)
 
 
+def test_a_turn_names_the_routes_that_served_it() -> None:
+    session = Session()
+    served = session.waterfall.served
+    served("stt", "a")
+    session.waterfall.asked("in-vain")
+    served("llm", "thrown-away")
+    session.waterfall.asked("m1")
+    for route in ("a", "a", "b"):  # after a tool, then broken off
+        served("llm", route)
+    served("tts", "a")
+    session.turn("m1")
+    served("tts", "late")  # a phrase that is kept for later
+    session.turn("m2")
+    first, second = session.records
+    assert first.routes == {"stt": ("a",), "llm": ("a", "b"), "tts": ("a",)}
+    assert second.routes == {"stt": ("a",)}  # it still listens; the others told nothing
+
+
 def test_a_turn_is_one_record_in_the_time_of_the_callers_own_ear() -> None:
     session = Session()
     session.turn("m1")
