@@ -150,14 +150,17 @@ class Activity:
         before = bisect_left(self._spans, at, key=_start)
         return self._spans[before - 1].start if before else -math.inf
 
-    def utterance(self, after: float, *, silence_s: float) -> Utterance | None:
+    def utterance(
+        self, after: float, *, silence_s: float, going_on: float = -math.inf
+    ) -> Utterance | None:
         """The first utterance that starts at or after `after`, or None if there is none yet.
 
         Args:
             after: Seconds; spans that began earlier are passed over.
             silence_s: Silence that ends an utterance; shorter ones are inner pauses.
+            going_on: Seconds; pauses that began up to then are inner ones too, however long.
         """
-        return join(self._from(after), self._heard_until, silence_s)
+        return join(self._from(after), self._heard_until, silence_s, going_on=going_on)
 
     def _from(self, after: float) -> list[Span]:
         spans = self._spans[bisect_left(self._spans, after, key=_start) :]
@@ -166,13 +169,15 @@ class Activity:
         return spans
 
 
-def join(spans: Iterable[Span], heard_until: float, silence_s: float) -> Utterance | None:
+def join(
+    spans: Iterable[Span], heard_until: float, silence_s: float, *, going_on: float = -math.inf
+) -> Utterance | None:
     """Join spans up to the first silence of `silence_s` seconds; None if there are no spans."""
     start = end = None
     for span in spans:
         if start is None or end is None:
             start = span.start
-        elif span.start - end >= silence_s:
+        elif span.start - end >= silence_s and end > going_on:
             return Utterance(start, end, span.start - end, ended=True)
         end = span.end
     if start is None or end is None:

@@ -209,11 +209,16 @@ class Party(ABC):
         return found
 
     async def _finished(self, start: float, silence_s: float) -> Utterance:
+        going_on = start  # an agent that thinks or speaks in a pause has not finished
+
         def finished() -> Utterance | None:
-            utterance = self.ear.activity.utterance(start, silence_s=silence_s)
+            nonlocal going_on
+            heard = self.ear.activity
+            utterance = heard.utterance(start, silence_s=silence_s, going_on=going_on)
             if utterance is None:
                 return None
             busy = self.agent_state in BUSY_STATES
+            going_on = utterance.end if busy else going_on
             enough = BUSY_SILENCE_MS / 1000 if busy else silence_s
             done = utterance.ended and utterance.silence >= enough
             return utterance if done or self._over() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from agent.speech.acknowledge import ACKNOWLEDGEMENTS
 from caller.activity import Span
 from caller.ears import Ears
 from caller.room import Caller
@@ -23,17 +25,20 @@ from demo.processes import Child
 from demo.stack import HOST, Ports, Stack, StackConfig
 from tests.wer import wer
 
+logger = logging.getLogger("parley.tests")
+
 JOKE = "Could you please tell me a good joke?"
 LAUGH = "Why did the microphone break up with the speaker? There was too much feedback."
 LONGEST_DEAD_AIR_S = 2.5
-"""In the reply. Before it, the time that a busy machine takes to answer at all comes on top."""
-LONGEST_WAIT_S = 5.0
+"""From the caller's last sound to the end of the reply."""
 WORST = {"tts": 0.3}
 """Word error rate that may be heard; where two voices meet, a word may come twice."""
 PHRASE = "One moment, please."
-FILLER = re.compile(r"one moment,? please\W*", re.IGNORECASE)
+MEANWHILE = re.compile(r"(let me see|let me have a look|(1|one) moment,? please)\W*", re.IGNORECASE)
+"""What is said while the answer is not there."""
 GUARD_PHRASES = ("FILLER", "FILLER_AGAIN", "APOLOGY", "BROKE_OFF", "CANNOT_HEAR", "GIVE_UP")
 """All the same: what is kept is made in the first call, which has better to do with two cores."""
+KEPT = len((PHRASE, "Sure,", *ACKNOWLEDGEMENTS))
 QUIET_MS = 1500
 ROUTES = {"stt": "whisper-tiny.en", "llm": "brain", "tts": "piper-joe:joe"}
 DIES = {
@@ -95,15 +100,11 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     env |= {
         "AIGATEWAY_BASE_URL": f"http://{HOST}:{port}/v1",
         "AIGATEWAY_API_KEY": "any",
-        # two recognisers and two voices on one machine: slow is not dead
-        "AGENT_CHAIN_FINAL_S": "3",
-        "AGENT_CHAIN_NO_WORDS_S": "6",
-        "AGENT_CHAIN_FIRST_AUDIO_S": "2.5",
         "AGENT_CHAIN_PROBE_AFTER_S": "3",  # no probe beside the reply: here both share one machine
         "AGENT_GREETING": PHRASE,
         "AGENT_FAREWELL": PHRASE,
         **{f"AGENT_GUARD_{name}": PHRASE for name in GUARD_PHRASES},
-        "AGENT_OPENERS": "",
+        "AGENT_OPENERS": "Sure,",
         "AGENT_PHRASES": str(folder / "phrases"),
         "AGENT_METRICS": str(folder / "metrics"),
         "AGENT_METRICS_PORT": str(others.web),
@@ -135,29 +136,30 @@ async def test_a_call_goes_on_whichever_stage_of_the_first_route_dies(
         await caller.wait_for_agent()
         await caller.hear_reply()
         async with asyncio.timeout(30):
-            while not list((place.stack.folder / "phrases").glob("*.wav")):
+            while len(list((place.stack.folder / "phrases").glob("*.wav"))) < KEPT:
                 await asyncio.sleep(0.1)
         # It stops hearing, writing, speaking in the middle of a sentence; then it is well.
         for stage in (*ROUTES, ""):
             known = len(caller.transcript.segments)
             reply = await ask(place, caller, ears, dies=stage)
             assert wer(LAUGH, reply) <= WORST.get(stage, 0.15), reply
-            assert reply.lower().strip(" .").endswith("feedback")
+            assert reply.lower().strip(" .?!").endswith("feedback")
             said = [s for s in caller.transcript.segments[known:] if s.speaker == caller.identity]
             assert wer(JOKE, " ".join(s.text for s in said if s.final)) == 0.0
 
     heard, written, spoken, well = (await turns(place, before + 4))[before:]
     assert heard["stt"] == [second("stt")]
     assert written["llm"][-1] == second("llm")
-    assert spoken["tts"] == [first("tts"), second("tts")]
+    assert spoken["tts"][-1] == second("tts")
     assert well == {stage: [first(stage)] for stage in ROUTES}
     assert written["stt"] == spoken["stt"] == [first("stt")]  # returned to, turn by turn
     assert spoken["llm"] == [first("llm")]
     switches = [(e["stage"], e["failed"], e["next"]) for e in logged(place, "switched")]
     for stage in ROUTES:
-        assert (stage, first(stage), second(stage)) in switches
-        went_on = {"stage": stage, "next": second(stage)}
-        assert await place.counted("parley_route_switches_total", **went_on) >= 1
+        if stage != "llm":  # what died there may have been written ahead, for words that changed
+            assert (stage, first(stage), second(stage)) in switches
+            went_on = {"stage": stage, "next": second(stage)}
+            assert await place.counted("parley_route_switches_total", **went_on) >= 1
         served = {"stage": stage, "route": second(stage)}
         assert await place.counted("parley_route_turns_total", **served) >= 1
         healed = {"route": first(stage), "state": "up"}
@@ -170,15 +172,16 @@ async def ask(place: Place, caller: Caller, ears: Ears, *, dies: str) -> str:
     spoken = await caller.say(JOKE)
     await caller.hear_reply(silence_ms=QUIET_MS)
     spans = [span for span in caller.ear.activity.spans if span.end > spoken.end_s]
-    assert spans[0].start - spoken.end_s <= LONGEST_WAIT_S, dies
-    assert max(gaps(spans[0].start, spans)) <= LONGEST_DEAD_AIR_S, (dies, spans)
+    silences = [round(gap, 2) for gap in gaps(spoken.end_s, spans)]
+    assert max(silences) <= LONGEST_DEAD_AIR_S, (dies, silences)
+    logger.info("%s: silences of %s s", dies or "well", silences)
     fallen = await fired(place)
     await set_faults(place, [])
     if dies:
         assert fallen
         await healed(place, dies)
     heard = await ears.transcribe(caller.ear.audio(spoken.end_s, spans[-1].end))
-    return FILLER.sub("", heard)  # a busy machine is slow to answer, and says so
+    return MEANWHILE.sub("", heard)
 
 
 def gaps(start: float, spans: list[Span]) -> Iterator[float]:

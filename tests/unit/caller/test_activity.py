@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from caller.activity import SILENT_DBFS, Span, join, level_dbfs, speech_bounds
+from caller.activity import SILENT_DBFS, Span, Utterance, join, level_dbfs, speech_bounds
 from tests.unit.caller.sounds import RATE, joined, listen, mixed, noise, silence, tone
 
 ONE_FRAME = pytest.approx(0.0, abs=0.0101)
@@ -134,3 +134,9 @@ def test_speech_bounds_leave_outer_silence_out() -> None:
     assert bounds[0] / RATE - 0.9 == ONE_FRAME
     assert bounds[1] / RATE - 2.1 == ONE_FRAME
     assert speech_bounds(silence(1.0), rate=RATE) is None
+
+
+def test_a_pause_in_which_the_agent_goes_on_is_an_inner_one() -> None:
+    spans = [Span(1.0, 1.5), Span(2.5, 4.0), Span(6.0, 7.0)]
+    assert join(spans, 8.0, 0.7) == Utterance(1.0, 1.5, 1.0, ended=True)
+    assert join(spans, 8.0, 0.7, going_on=1.5) == Utterance(1.0, 4.0, 2.0, ended=True)
