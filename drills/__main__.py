@@ -81,9 +81,9 @@ async def _soak(calls: int, seed: int) -> list[str]:
         tally = await soak.run()
     for fault, count in sorted(tally.faults.items()):
         typer.echo(f"{count:6} {fault}")
-    typer.echo(f"{tally}; memory {tally.rss_slope_kib:+.1f} KiB a call")
+    typer.echo(f"{tally}; memory {tally.rss_growth_kib:+.1f} KiB a call")
     problems = tally.problems()
-    if tally.rss_slope_kib > RSS_KIB_A_CALL:
+    if tally.rss_growth_kib > RSS_KIB_A_CALL:
         problems.append(f"memory grows by more than {RSS_KIB_A_CALL:.0f} KiB a call")
     return problems
 
