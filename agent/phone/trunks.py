@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -161,17 +162,16 @@ async def _inbound(server: api.LiveKitAPI, wanted: Inbound, settings: Settings) 
         # The agent ends a long call with a word; this is for when it cannot.
         max_call_duration=Duration(seconds=round(settings.phone.max_call_s) + 60),
     )
-    listed = (await server.sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())).items
-    there = next((item for item in listed if item.name == wanted.name), None)
-    if there is None:
-        request = api.CreateSIPInboundTrunkRequest(trunk=info)
-        made = await server.sip.create_inbound_trunk(request)
-        return Change("inbound trunk", wanted.name, made.sip_trunk_id, "made")
-    info.sip_trunk_id = there.sip_trunk_id
-    if _same(info, there):
-        return Change("inbound trunk", wanted.name, there.sip_trunk_id, "unchanged")
-    await server.sip.update_inbound_trunk(there.sip_trunk_id, info)
-    return Change("inbound trunk", wanted.name, there.sip_trunk_id, "changed")
+    listed = await server.sip.list_inbound_trunk(api.ListSIPInboundTrunkRequest())
+    request = api.CreateSIPInboundTrunkRequest(trunk=info)
+    return await _keep(
+        "inbound trunk",
+        info,
+        key="sip_trunk_id",
+        listed=listed.items,
+        make=lambda: server.sip.create_inbound_trunk(request),
+        change=server.sip.update_inbound_trunk,
+    )
 
 
 async def _outbound(server: api.LiveKitAPI, wanted: Outbound) -> Change:
@@ -183,17 +183,16 @@ async def _outbound(server: api.LiveKitAPI, wanted: Outbound) -> Change:
         auth_username=wanted.username,
         auth_password=wanted.password.get_secret_value(),
     )
-    listed = (await server.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())).items
-    there = next((item for item in listed if item.name == wanted.name), None)
-    if there is None:
-        request = api.CreateSIPOutboundTrunkRequest(trunk=info)
-        made = await server.sip.create_outbound_trunk(request)
-        return Change("outbound trunk", wanted.name, made.sip_trunk_id, "made")
-    info.sip_trunk_id = there.sip_trunk_id
-    if _same(info, there):
-        return Change("outbound trunk", wanted.name, there.sip_trunk_id, "unchanged")
-    await server.sip.update_outbound_trunk(there.sip_trunk_id, info)
-    return Change("outbound trunk", wanted.name, there.sip_trunk_id, "changed")
+    listed = await server.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
+    request = api.CreateSIPOutboundTrunkRequest(trunk=info)
+    return await _keep(
+        "outbound trunk",
+        info,
+        key="sip_trunk_id",
+        listed=listed.items,
+        make=lambda: server.sip.create_outbound_trunk(request),
+        change=server.sip.update_outbound_trunk,
+    )
 
 
 async def _rule(
@@ -213,17 +212,37 @@ async def _rule(
         hide_phone_number=True,
         room_config=api.RoomConfiguration(agents=agents, departure_timeout=DEPARTURE_S),
     )
-    listed = (await server.sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest())).items
-    there = next((item for item in listed if item.name == name), None)
+    listed = await server.sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest())
+    request = api.CreateSIPDispatchRuleRequest(dispatch_rule=info)
+    return await _keep(
+        "dispatch rule",
+        info,
+        key="sip_dispatch_rule_id",
+        listed=listed.items,
+        make=lambda: server.sip.create_dispatch_rule(request),
+        change=server.sip.update_dispatch_rule,
+    )
+
+
+async def _keep(
+    what: str,
+    wanted: Any,
+    *,
+    key: str,
+    listed: Iterable[Any],
+    make: Callable[[], Awaitable[Any]],
+    change: Callable[[str, Any], Awaitable[Any]],
+) -> Change:
+    """Make what is not there by its name, change what differs; `key` is the field of its id."""
+    there = next((item for item in listed if item.name == wanted.name), None)
     if there is None:
-        request = api.CreateSIPDispatchRuleRequest(dispatch_rule=info)
-        made = await server.sip.create_dispatch_rule(request)
-        return Change("dispatch rule", name, made.sip_dispatch_rule_id, "made")
-    info.sip_dispatch_rule_id = there.sip_dispatch_rule_id
-    if _same(info, there):
-        return Change("dispatch rule", name, there.sip_dispatch_rule_id, "unchanged")
-    await server.sip.update_dispatch_rule(there.sip_dispatch_rule_id, info)
-    return Change("dispatch rule", name, there.sip_dispatch_rule_id, "changed")
+        return Change(what, wanted.name, getattr(await make(), key), "made")
+    found = getattr(there, key)
+    setattr(wanted, key, found)
+    if _same(wanted, there):
+        return Change(what, wanted.name, found, "unchanged")
+    await change(found, wanted)
+    return Change(what, wanted.name, found, "changed")
 
 
 def _same(wanted: Any, there: Any) -> bool:
