@@ -6,7 +6,6 @@ built or installed first; that it cannot be is an error, never a skip.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import iscoroutinefunction
@@ -24,9 +23,10 @@ from caller.sip.sdp import Codec
 from caller.voice import Voice
 from demo import debian, sip_bridge
 from demo.phone import Extension, connect_number
-from demo.processes import LOG_TASK, ProcessError
+from demo.processes import ProcessError
 from demo.stack import Ports, Stack, StackConfig
 from tests.phone.mind import Mind
+from tests.session_loop import no_leaked_tasks
 
 MAX_CALLS = 4
 PIN, CUSTOMER = "4711", "peter@example.com"
@@ -55,16 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def _no_leaked_tasks() -> AsyncIterator[None]:
-    """The session's loop holds the stack's own tasks; what a test adds must be gone after it."""
-    before = asyncio.all_tasks()
-    yield
-    current = asyncio.current_task()
-    leaked = {task for task in asyncio.all_tasks() - before if task is not current}
-    # a Redis that was started again is a child of the stack, which reads its log to the end
-    leaked -= {task for task in leaked if task.get_name().startswith(LOG_TASK)}
-    if leaked:
-        await asyncio.wait(leaked, timeout=2.0)
-    assert not [task for task in leaked if not task.done()]
+    async with no_leaked_tasks():
+        yield
 
 
 @pytest.fixture(scope="session")

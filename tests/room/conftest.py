@@ -5,7 +5,6 @@ One stack serves all tests of a session, so these tests share one event loop.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -17,8 +16,8 @@ from livekit.agents.utils import shortuuid
 from caller.ears import Ears
 from caller.room import Caller
 from caller.voice import Voice
-from demo.processes import LOG_TASK
 from demo.stack import Ports, Stack, StackConfig
+from tests.session_loop import no_leaked_tasks
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,16 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def _no_leaked_tasks() -> AsyncIterator[None]:
-    """The session's loop holds the stack's own tasks; what a test adds must be gone after it."""
-    before = asyncio.all_tasks()
-    yield
-    current = asyncio.current_task()
-    leaked = {task for task in asyncio.all_tasks() - before if task is not current}
-    # a worker that serves the next test is a child of the stack, which reads its log to the end
-    leaked -= {task for task in leaked if task.get_name().startswith(LOG_TASK)}
-    if leaked:
-        await asyncio.wait(leaked, timeout=2.0)
-    assert not [task for task in leaked if not task.done()]
+    async with no_leaked_tasks():
+        yield
 
 
 @pytest.fixture(scope="session")
