@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import httpx2 as httpx
 import pytest
-from livekit.agents import function_tool, llm
+from livekit.agents import Agent, function_tool, llm
 from livekit.plugins import aigateway
 from livekit.plugins.gatewaykit import llm as gateway_llm
-from livekit.plugins.gatewaykit.schemas import Schemas, ToolContext
+from livekit.plugins.gatewaykit.schemas import ToolContext
 
 
 async def test_only_an_idle_connection_is_kept_warm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,19 +41,20 @@ async def test_only_an_idle_connection_is_kept_warm(monkeypatch: pytest.MonkeyPa
 async def test_tool_schemas_are_written_once_and_as_the_framework_writes_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    @function_tool
-    async def tell_time(zone: str) -> str:
-        """Tell the time.
+    class Clock(Agent):
+        @function_tool
+        async def tell_time(self, zone: str) -> str:
+            """Tell the time.
 
-        Args:
-            zone: Where.
-        """
-        return zone
+            Args:
+                zone: Where.
+            """
+            return zone
 
-    @function_tool
-    async def tell_day() -> str:
-        """Tell the day."""
-        return "Monday"
+        @function_tool
+        async def tell_day(self) -> str:
+            """Tell the day."""
+            return "Monday"
 
     written = 0
     write = llm.utils.build_legacy_openai_schema
@@ -62,12 +64,15 @@ async def test_tool_schemas_are_written_once_and_as_the_framework_writes_them(
         written += 1
         return write(tool)
 
+    def schemas(tools: Sequence[llm.Tool | llm.Toolset]) -> Any:
+        return ToolContext(tools).parse_function_tools("openai", strict=False)
+
     monkeypatch.setattr(llm.utils, "build_legacy_openai_schema", counted)
-    known: Schemas = {}
-    plain = llm.ToolContext([tell_time]).parse_function_tools("openai", strict=False)
-    for _ in range(3):
-        context = ToolContext([tell_time], known=known)
-        assert context.parse_function_tools("openai", strict=False) == plain
-    both = ToolContext([tell_time, tell_day], known=known)
-    assert len(both.parse_function_tools("openai", strict=False)) == 2
-    assert written == 1 + 1 + 2
+    first, second = (Clock(instructions="").tools for _ in range(2))
+    plain = llm.ToolContext(first).parse_function_tools("openai", strict=False)
+    assert written == 2
+    for tools in (first, first, second):  # bound to another agent, it is the same tool
+        assert schemas(tools) == plain
+    assert written == 2 + 2
+    assert schemas(first[:1]) == plain[:1]
+    assert written == 2 + 2 + 1

@@ -30,7 +30,7 @@ from .limits import LLMTimeouts
 from .llm_stream import LLMStream
 from .plain_client import PlainClient
 from .retry import JitteredConnectOptions
-from .schemas import Schemas, ToolContext
+from .schemas import ToolContext
 from .url import Account, resolve_base_url, resolve_keys
 
 _KEEP_ALIVE_S = 120.0
@@ -134,7 +134,6 @@ class GatewayLLM(OpenAILLM):
         self._account = account
         self._timeouts = timeouts
         self._used_at = float("-inf")
-        self._schemas: Schemas = {}
         self._clients: dict[int, openai.AsyncClient] = {}
 
     @property
@@ -211,7 +210,7 @@ class GatewayLLM(OpenAILLM):
             conn_options=JitteredConnectOptions.of(conn_options),
             extra_kwargs=extra,
         )
-        stream._tool_ctx = ToolContext(tools or [], known=self._schemas)
+        stream._tool_ctx = ToolContext(tools or [])
         return stream
 
     async def aclose(self) -> None:
