@@ -200,12 +200,19 @@ class Assistant(WordingAgent):
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
     ) -> AsyncIterable[stt.SpeechEvent | str]:
         """Transcribe; the turn model hears the audio too, and words interrupt the agent."""
-        heard = self._turns.hear(audio)
-        if self._waterfall:
-            heard = self._waterfall.hear(heard)
-        events = Agent.default.stt_node(self, heard, model_settings)
+        events = Agent.default.stt_node(self, self._overheard(audio), model_settings)
         async for event in attentive(events, self.session):
             yield event
+
+    async def _overheard(
+        self, audio: AsyncIterable[rtc.AudioFrame]
+    ) -> AsyncIterator[rtc.AudioFrame]:
+        """The caller's audio, with those told of it who want to know."""
+        async for frame in audio:
+            self._turns.hear(frame)
+            if self._waterfall:
+                self._waterfall.hear(frame)
+            yield frame
 
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -198,14 +198,12 @@ class TurnDetector:
         """Learn from the session's VAD when the caller speaks."""
         session.on("user_state_changed", self._on_user_state)
 
-    async def hear(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
-        """Pass the caller's audio on, with the turn model listening."""
+    def hear(self, frame: rtc.AudioFrame) -> None:
+        """Let the turn model hear some of the caller."""
         if self._open_model and self._stream is None:
             self._stream = self._open_model()
-        async for frame in audio:
-            if self._stream:
-                self._stream.push_audio(frame)
-            yield frame
+        if self._stream:
+            self._stream.push_audio(frame)
 
     def reply_asked(self, *, acknowledges: bool = False) -> ReplyAhead:
         """The model has been asked; what is waited for is free until the reply begins.

@@ -187,7 +187,7 @@ class ChainRecognizeStream(stt.RecognizeStream):
         while not self._feed.finished:
             _, pcm = self._feed.take(_RATE * _PACKET_MS // 1000, owed=self._transcript.owed)
             if not pcm:
-                await self._feed.wait_for_audio(_TICK_S)
+                await self._feed.wait_for_audio()
                 continue
             try:
                 inner.push_frame(rtc.AudioFrame(pcm, _RATE, 1, len(pcm) // 2))

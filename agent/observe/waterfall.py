@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,11 +159,9 @@ class Waterfall:
         session.on("agent_state_changed", self._on_agent_state)
         session.on("function_tools_executed", self._on_tools)
 
-    async def hear(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
-        """Pass the caller's audio on, noting when it falls silent."""
-        async for frame in audio:
-            self._sound.push(frame)
-            yield frame
+    def hear(self, frame: rtc.AudioFrame) -> None:
+        """Note when the caller falls silent."""
+        self._sound.push(frame)
 
     def asked(self, message_id: str) -> None:
         """The model is asked to answer a message; a request for another one was in vain."""

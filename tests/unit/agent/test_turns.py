@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from livekit import rtc
@@ -64,18 +63,14 @@ class Model:
         self.closed = True
 
 
-async def no_audio() -> AsyncIterator[rtc.AudioFrame]:
-    return
-    yield  # makes it a generator
-
-
-async def detector_of(clock: Clock, model: Model | None = None) -> TurnDetector:
+def detector_of(clock: Clock, model: Model | None = None) -> TurnDetector:
     """A detector whose caller fell silent just now, with the model listening."""
     detector = TurnDetector(
         settings=SETTINGS, open_model=(lambda: model) if model else None, clock=clock
     )
-    async for _ in detector.hear(no_audio()):
-        pass
+    detector.hear(
+        rtc.AudioFrame.create(sample_rate=16_000, num_channels=1, samples_per_channel=320)
+    )
     detector.ended_at = clock.now
     return detector
 
@@ -111,7 +106,7 @@ async def test_the_model_is_asked_only_where_the_words_leave_it_open(
     text: str, probability: float, wait_s: float, asked: bool
 ) -> None:
     clock, model = Clock(), Model(probability)
-    detector = await detector_of(clock, model)
+    detector = detector_of(clock, model)
     assert not await over_after(detector, clock, text, wait_s - 0.01)
     assert await over_after(detector, clock, text, wait_s + 0.01)
     assert (model.asked > 0) is asked
@@ -124,7 +119,7 @@ async def test_a_model_that_does_not_answer_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr("agent.turns._MODEL_TIMEOUT_S", 0.0)
     clock = Clock()
-    detector = await detector_of(clock, Model(None))
+    detector = detector_of(clock, Model(None))
     clock.now += SETTINGS.unsure_s + 0.01
     async with asyncio.timeout(SOON_S):
         assert await detector.predict_end_of_turn(heard(STATEMENT)) == 1.0
@@ -132,7 +127,7 @@ async def test_a_model_that_does_not_answer_is_not_waited_for(
 
 async def test_the_turn_stays_open_until_the_reply_ahead_has_words() -> None:
     clock = Clock()
-    detector = await detector_of(clock)
+    detector = detector_of(clock)
     reply = detector.reply_asked()
     assert not await over_after(detector, clock, QUESTION, 0.5)
     clock.now += 0.45
@@ -146,7 +141,7 @@ async def test_the_turn_stays_open_until_the_reply_ahead_has_words() -> None:
 
 async def test_a_reply_that_can_begin_without_the_model_does_not_wait_for_it() -> None:
     clock = Clock()
-    detector = await detector_of(clock)
+    detector = detector_of(clock)
     reply = detector.reply_asked(acknowledges=True)
     waiting = asyncio.create_task(detector.caller_waits(reply))
     assert not await over_after(detector, clock, QUESTION, SETTINGS.acknowledge_after_s - 0.01)
@@ -159,7 +154,7 @@ async def test_a_reply_that_can_begin_without_the_model_does_not_wait_for_it() -
 
 async def test_a_model_that_was_asked_late_gets_a_moment_before_it_is_done_without() -> None:
     clock = Clock()
-    detector = await detector_of(clock)
+    detector = detector_of(clock)
     clock.now += 0.5
     detector.reply_asked(acknowledges=True)
     assert not await over_after(detector, clock, QUESTION, 0.05)
@@ -168,7 +163,7 @@ async def test_a_model_that_was_asked_late_gets_a_moment_before_it_is_done_witho
 
 async def test_the_turn_is_over_a_head_start_before_the_usual_time_of_first_words() -> None:
     clock = Clock()
-    detector = await detector_of(clock)
+    detector = detector_of(clock)
     first = detector.reply_asked()
     clock.now += 0.4
     detector.reply_begun(first)
@@ -182,14 +177,14 @@ async def test_the_turn_is_over_a_head_start_before_the_usual_time_of_first_word
 
 async def test_a_reply_that_was_thrown_away_is_not_waited_for() -> None:
     clock = Clock()
-    detector = await detector_of(clock)
+    detector = detector_of(clock)
     detector.reply_over(detector.reply_asked())
     assert await over_after(detector, clock, QUESTION, 0.21)
 
 
 async def test_an_older_replys_end_does_not_touch_the_newer_one() -> None:
     clock = Clock()
-    detector = await detector_of(clock)
+    detector = detector_of(clock)
     older = detector.reply_asked()
     detector.reply_asked()
     detector.reply_over(older)

@@ -177,7 +177,7 @@ class Link:
         packet_ms = _REPLAY_PACKET_MS if behind else _PACKET_MS
         position, pcm = self._feed.take(packet_ms * rate // 1000, owed=self._transcriber.owed)
         if not pcm:
-            await self._feed.wait_for_audio(_TICK_S)
+            await self._feed.wait_for_audio()
             return
         count = len(pcm) // 2
         self.sent.note(position, count)
@@ -259,6 +259,7 @@ class Link:
         while True:
             await asyncio.sleep(_TICK_S)
             now = time.monotonic()
+            self._feed.look_again()
             self._emit(self._transcriber.on_tick(self.sent, live=self.live))
             if now - self._usage_at >= _USAGE_INTERVAL_S:
                 self._report_usage()

@@ -89,16 +89,15 @@ class AudioFeed:
         """There is a connection again."""
         self._outage = False
 
-    async def wait_for_audio(self, timeout_s: float) -> None:
-        """Return when audio was added, or the input ended, or ``timeout_s`` has passed."""
+    async def wait_for_audio(self) -> None:
+        """Return when audio was added, the input ended, or somebody said to look again."""
         self._audio_added.clear()
-        if self._ended:
-            return
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._audio_added.wait()
-        except TimeoutError:
-            return
+        if not self._ended:
+            await self._audio_added.wait()
+
+    def look_again(self) -> None:
+        """Time has passed: a gate may have opened for audio that was there already."""
+        self._audio_added.set()
 
     def take(self, maximum: int, *, owed: bool) -> tuple[int, bytes]:
         """The next audio to send: its position, and at most ``maximum`` samples of it.

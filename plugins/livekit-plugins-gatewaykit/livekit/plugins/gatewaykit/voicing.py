@@ -8,6 +8,8 @@ words.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 _SILENCE_DBFS = -90.0
@@ -26,8 +28,8 @@ def level_dbfs(pcm: bytes) -> float:
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
     if samples.size == 0:
         return _SILENCE_DBFS
-    rms = float(np.sqrt(np.mean(samples * samples)))
-    return max(_SILENCE_DBFS, 20.0 * float(np.log10(max(rms, 1e-3) / 32768.0)))
+    rms = math.sqrt(float(samples @ samples) / samples.size)
+    return max(_SILENCE_DBFS, 20.0 * math.log10(max(rms, 1e-3) / 32768.0))
 
 
 class VoicedRuns:
@@ -77,7 +79,12 @@ class VoicedRuns:
 
     def voiced_between(self, start: int, end: int) -> int:
         """Voiced samples in ``[start, end)``."""
-        return sum(max(0, min(e, end) - max(s, start)) for s, e in self._runs)
+        voiced = 0
+        for run_start, run_end in reversed(self._runs):  # it is the newest ones that are asked for
+            if run_end <= start:
+                break
+            voiced += max(0, min(run_end, end) - max(run_start, start))
+        return voiced
 
     def last_end_before(self, position: int) -> int | None:
         """Where the last voiced stretch that begins before ``position`` ends, at most there."""
