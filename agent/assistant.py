@@ -218,7 +218,7 @@ class Assistant(WordingAgent):
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncIterable[llm.ChatChunk | str | FlushSentinel]:
         """Ask the model with a bounded window of the conversation; a goodbye needs no model."""
-        if is_goodbye(last_user_text(chat_ctx)):
+        if is_goodbye(said := last_user_text(chat_ctx)):
             yield self._settings.farewell
             return
         self._summary.observe(chat_ctx)
@@ -231,7 +231,7 @@ class Assistant(WordingAgent):
 
         turn_id = _turn_id(chat_ctx)
         phrase = self._acknowledgement(chat_ctx)
-        reply = self._turns.reply_asked(acknowledges=bool(phrase))
+        reply = self._turns.reply_asked(said, acknowledges=bool(phrase))
         if self._waterfall:
             self._waterfall.asked(turn_id)
         answer = self._noted(reply, self._guard.words(turn_id, ask))

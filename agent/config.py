@@ -107,6 +107,9 @@ class TurnSettings(BaseSettings):
     is said then. 0: never."""
     turn_model: bool = True
     """Whether LiveKit's local turn model (v1-mini) is asked when the words leave it open."""
+    judge_after_s: float = Field(0.08, ge=0, le=2)
+    """It is asked so long after a reply was begun ahead, and again when the pause is certain if it
+    did not agree: it answers in 50 to 100 ms."""
     settle_finished_s: float = Field(0.14, ge=0.02, le=2)
     """Silence after which a partial whose words are a whole question is answered ahead."""
     settle_silence_s: float = Field(0.16, ge=0.02, le=2)

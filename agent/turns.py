@@ -125,6 +125,14 @@ class ReplyAhead:
     begun_at: float | None = None
 
 
+@dataclass(frozen=True)
+class _Judgement:
+    """What the turn model was asked; times are monotonic."""
+
+    asked_at: float
+    coming: asyncio.Future[TurnDetectionEvent]
+
+
 class TurnDetector:
     """Decides when a pause is the end of a turn: a text turn detector to the framework.
 
@@ -152,6 +160,8 @@ class TurnDetector:
         self._language: LanguageCode | None = None
         self._reply: ReplyAhead | None = None
         self._usual_s: float | None = None  # from asking the model to its first words
+        self._asking_early: asyncio.TimerHandle | None = None
+        self._judgement: _Judgement | None = None
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
         self.ended_at: float | None = None
@@ -183,7 +193,7 @@ class TurnDetector:
         ended_at = self._clock() if self.ended_at is None else self.ended_at
         evidence = Evidence(text=last_user_text(chat_ctx))
         if outlook(evidence.text) is Outlook.OPEN:
-            evidence = await self._with_model(evidence)
+            evidence = await self._with_model(evidence, ended_at)
         while (left := ended_at + self._delay(evidence, ended_at) - self._clock()) > 0:
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
@@ -205,13 +215,20 @@ class TurnDetector:
         if self._stream:
             self._stream.push_audio(frame)
 
-    def reply_asked(self, *, acknowledges: bool = False) -> ReplyAhead:
+    def reply_asked(self, text: str = "", *, acknowledges: bool = False) -> ReplyAhead:
         """The model has been asked; what is waited for is free until the reply begins.
 
         Args:
+            text: The words that it answers.
             acknowledges: Whether the reply can begin without the model.
         """
         self._reply = ReplyAhead(asked_at=self._clock(), acknowledges=acknowledges)
+        self._forget_judgement()
+        undecided = text and not self._over.is_set() and outlook(text) is Outlook.OPEN
+        if undecided and self._stream:
+            self._asking_early = asyncio.get_running_loop().call_later(
+                self._settings.judge_after_s, self._judge, self._stream
+            )
         return self._reply
 
     async def caller_waits(self, reply: ReplyAhead) -> None:
@@ -236,13 +253,24 @@ class TurnDetector:
 
     async def aclose(self) -> None:
         """Stop the turn model."""
+        self._forget_judgement()
         if self._stream:
             await self._stream.aclose()
+
+    def _judge(self, stream: TurnModel) -> None:
+        """Ask the turn model before the pause is certain: it takes 50 to 100 ms to answer."""
+        self._judgement = _Judgement(self._clock(), stream.predict())
+
+    def _forget_judgement(self) -> None:
+        if self._asking_early:
+            self._asking_early.cancel()
+        self._asking_early = self._judgement = None
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self.ended_at = None
             self._over.clear()
+            self._forget_judgement()
         elif event.old_state == "speaking":
             # The event's time is the wall clock's, set back to when the speech had ended.
             self.ended_at = self._clock() - max(0.0, time.time() - event.created_at)
@@ -266,18 +294,29 @@ class TurnDetector:
             times.append(max(due, reply.asked_at + _GRACE_S))
         return min(times, default=None)
 
-    async def _with_model(self, evidence: Evidence) -> Evidence:
+    async def _with_model(self, evidence: Evidence, ended_at: float) -> Evidence:
+        """The evidence with the turn model's word, which may have been asked for already."""
         if self._stream is None:
             return evidence
-        likely = await self._stream.unlikely_threshold(self._language)
-        try:
-            async with asyncio.timeout(_MODEL_TIMEOUT_S):
-                judged = await self._stream.predict()
-        except TimeoutError:
-            logger.warning("the turn model did not answer")
-            return evidence
-        probability = judged.end_of_turn_probability
-        return replace(evidence, end_of_turn=probability, likely=likely or evidence.likely)
+        likely = await self._stream.unlikely_threshold(self._language) or evidence.likely
+        early = self._judgement
+        self._forget_judgement()
+        probability = None
+        if early and early.asked_at >= ended_at:  # or speech went on after it
+            probability = await _probability(early.coming)
+        if probability is None or probability < likely:  # it knows better now
+            probability = await _probability(self._stream.predict())
+        return replace(evidence, end_of_turn=probability, likely=likely)
+
+
+async def _probability(judging: asyncio.Future[TurnDetectionEvent]) -> float | None:
+    """That the turn is over; None if the model does not say."""
+    try:
+        async with asyncio.timeout(_MODEL_TIMEOUT_S):
+            return (await judging).end_of_turn_probability
+    except TimeoutError:
+        logger.warning("the turn model did not answer")
+        return None
 
 
 def last_user_text(chat_ctx: llm.ChatContext) -> str:

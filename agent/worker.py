@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 
 from livekit.agents import AgentServer, JobContext, JobProcess
+from livekit.agents.telemetry import loop_monitor
 from livekit.agents.worker import ServerEnvOption
 
 from .call import Call, Plugins, build_plugins
@@ -19,12 +21,18 @@ logger = logging.getLogger("parley.worker")
 
 _VAD = "vad"
 _PLUGINS = "plugins"
+_BLOCKED_MS = "250"
+"""An event loop that stands still so long is reported. The framework's 100 ms wake every process,
+idle ones too, a hundred times a second: 0.4 CPU seconds a minute each."""
 _FULL_LOAD = 0.7
 """The load at which a LiveKit server stops sending jobs to a worker (its default `target_load`)."""
 
 
 def build_server(settings: Settings) -> AgentServer:
     """The worker process, not yet connected."""
+    os.environ.setdefault(
+        loop_monitor.ENV_WARN_THRESHOLD_MS, _BLOCKED_MS
+    )  # job processes inherit it
     server = AgentServer(
         ws_url=settings.livekit_url,
         api_key=settings.livekit_api_key,

@@ -258,7 +258,9 @@ async def _measured_leg(leg: _Leg) -> Run:
     if not present:
         raise ProcessError("None of the contestants can be run.")
     _say(f"profile {leg.profile.name}")
-    bench = Bench(present, plan=leg.plan, profile=leg.profile, folder=FOLDER, say=_say)
+    folder = FOLDER / leg.profile.name
+    folder.mkdir(exist_ok=True)
+    bench = Bench(present, plan=leg.plan, profile=leg.profile, folder=folder, say=_say)
     run = await bench.run()
     run.not_run = missing
     return run

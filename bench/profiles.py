@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.config import SimConfig
+
 _LONGEST_GAP_S = 0.06
 """Silence between two words that nobody takes for a pause."""
 
@@ -28,6 +30,16 @@ class Profile:
     def total(self) -> int:
         """What no serial chain of these stages can be faster than."""
         return self.stt_final + self.llm_first_token + self.tts_first_audio
+
+    @property
+    def least_answer(self) -> int:
+        """What an answer takes at least beyond the floor, unless its audio was kept.
+
+        The simulated recogniser shows a word some time after its end, or with the final if that is
+        sooner; only then can a model be asked to answer all words, and its answer be spoken.
+        """
+        shown = min(SimConfig().stt_partial_lag_ms, self.stt_final)
+        return shown + self.llm_first_token + self.tts_first_audio
 
     @property
     def longest_gap_s(self) -> float:

@@ -97,6 +97,12 @@ def _notes(run: Run) -> list[str]:
     notes = [
         f"- {name}: {value:.2f} of the best peer's median" for name, value in ratios(run).items()
     ]
+    least = run.profile.least_answer
+    notes.append(
+        f"- an answer is heard {run.floor.p50 + least:.0f} ms after the last word at the earliest "
+        f"(floor + {least}), unless its audio was kept: the recogniser shows a word, the model "
+        "begins, the voice begins"
+    )
     if any(result.added_ms for result in run.results):
         notes.append("- † measured without a room; the floor's median has been added")
     notes += [_account(result) for result in run.results if result.account_ms]
@@ -105,6 +111,7 @@ def _notes(run: Run) -> list[str]:
     notes.append(
         f"- other processes took {max(run.foreign_load, default=0.0):.0%} of the machine "
         "in the worst call"
+        + (f"; {run.held_again} calls were held again for that" if run.held_again else "")
     )
     return notes
 

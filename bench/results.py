@@ -66,6 +66,15 @@ class Result:
     failures: list[str] = field(default_factory=list)
     ours: bool = False
 
+    def add(self, call: Result) -> None:
+        """Add what was measured in one call."""
+        self.turns += call.turns
+        self.call_s += call.call_s
+        self.cpu_s += call.cpu_s
+        self.pss_mb += call.pss_mb
+        self.account_ms += call.account_ms
+        self.failures += call.failures
+
     @property
     def heard(self) -> list[float]:
         """Reply times, ms, with what is added."""
@@ -128,6 +137,7 @@ class Run:
         floor: What the transport alone costs.
         results: One for each contestant, in the order of the table.
         foreign_load: Share of the machine that others took, for each call.
+        held_again: Calls that were thrown away because others took too much.
         not_run: Contestants that could not take part, and why.
     """
 
@@ -135,6 +145,7 @@ class Run:
     floor: Floor
     results: list[Result]
     foreign_load: list[float] = field(default_factory=list)
+    held_again: int = 0
     not_run: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -150,6 +161,7 @@ class Run:
             "floor": asdict(self.floor),
             "busy": self.busy,
             "foreign_load": [round(share, 3) for share in self.foreign_load],
+            "held_again": self.held_again,
             "not_run": self.not_run,
             "results": [result.as_dict() for result in self.results],
         }

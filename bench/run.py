@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench.call import Conversation
 from bench.contestants import Contestant
 from bench.lines import CALL, Lines, Step, render
 from bench.profiles import Profile
-from bench.results import Result, Run, Turn
+from bench.results import MAX_FOREIGN_LOAD, Result, Run, Turn
 from bench.rig import API_KEY, Rig
 from bench.usage import ForeignLoad, TreeUsage
 from caller.errors import CallerError
@@ -36,6 +37,8 @@ CALM_LOAD = 0.15
 """Share of the machine below which all start-up work is taken to be done."""
 CALM_TIMEOUT_S = 30.0
 CALL_TIMEOUT_S = 240.0
+MAX_AGAIN = 3
+"""One in so many calls may be held again because others took too much of the machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,21 +119,35 @@ class Bench:
             ]
             run = Run(profile=self._profile, floor=floor, results=results)
             caller = _Calls(rig, lines, self._voice, self._plan, workers, self._say)
-            for index, (contestant, result) in self._order(results):
-                foreign.lap()
-                await caller.call(contestant, result)
-                run.foreign_load.append(foreign.lap())
-                self._say(_progress(index, contestant.name, result))
+            await self._hold(caller, foreign, run)
             return run
 
-    def _order(self, results: Sequence[Result]) -> list[tuple[str, tuple[Contestant, Result]]]:
+    async def _hold(self, caller: _Calls, foreign: ForeignLoad, run: Run) -> None:
+        """Hold all calls; those that others disturbed are held again, up to a limit."""
+        waiting = deque(self._order(run.results))
+        again = len(waiting) // MAX_AGAIN
+        planned = len(waiting)
+        while waiting:
+            contestant, result = waiting.popleft()
+            foreign.lap()
+            held = await caller.call(contestant)
+            load = foreign.lap()
+            if load > MAX_FOREIGN_LOAD and run.held_again < again:
+                run.held_again += 1
+                waiting.append((contestant, result))
+                self._say(f"{contestant.name}: others took {load:.0%}, will be called again")
+                continue
+            result.add(held)
+            run.foreign_load.append(load)
+            self._say(_progress(f"{planned - len(waiting)}/{planned}", contestant.name, held))
+
+    def _order(self, results: Sequence[Result]) -> list[tuple[Contestant, Result]]:
         """Round by round, everyone once in each, and each round begins with another one."""
         pairs = list(zip(self._contestants, results, strict=True))
         rounds = [
             pairs[i % len(pairs) :] + pairs[: i % len(pairs)] for i in range(self._plan.calls)
         ]
-        flat = [pair for pairs in rounds for pair in pairs]
-        return [(f"{i}/{len(flat)}", pair) for i, pair in enumerate(flat, start=1)]
+        return [pair for pairs in rounds for pair in pairs]
 
     @contextlib.asynccontextmanager
     async def _workers(self, rig: Rig) -> AsyncIterator[dict[str, Child]]:
@@ -184,8 +201,9 @@ class _Calls:
         self._workers = workers
         self._say = say
 
-    async def call(self, contestant: Contestant, result: Result) -> None:
+    async def call(self, contestant: Contestant) -> Result:
         """Hold one call; what goes wrong in it is the contestant's failure, not the run's."""
+        result = Result(name=contestant.name)
         room = f"{contestant.name}-{token_hex(3)}"
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
@@ -200,6 +218,7 @@ class _Calls:
             result.failures.append(f"a call did not end within {CALL_TIMEOUT_S:.0f} s")
         except (CallerError, ProcessError) as e:
             result.failures.append(str(e))
+        return result
 
     async def _talk(self, contestant: Contestant, result: Result, room: str, pid: int) -> None:
         dispatched = contestant.name if contestant.how == "worker" else ""
@@ -258,6 +277,6 @@ class _Calls:
 
 
 def _progress(index: str, name: str, result: Result) -> str:
-    last = ", ".join(f"{ms:.0f}" for ms in result.heard[-len(CALL) :])
+    last = ", ".join(f"{ms:.0f}" for ms in result.heard)
     failed = f"; {result.failures[-1]}" if result.failures else ""
     return f"{index} {name}: {last or 'nothing heard'}{failed}"

@@ -29,7 +29,8 @@ moment."""
 _RECORDED_FILLER = Path(__file__).with_name("one_moment.wav")
 """The same voice saying: One moment, please."""
 
-_FRAME_MS = 20
+_FRAME_MS = 100
+"""Each frame on its way to the room costs CPU."""
 _AHEAD = 4
 """How many times faster than it is heard a kept phrase is handed out."""
 _RENDER_TIMEOUT_S = 20.0
@@ -52,7 +53,7 @@ class PhraseCache:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def get(self, text: str) -> list[rtc.AudioFrame] | None:
-        """The audio of a phrase in frames of 20 ms, or None while there is none."""
+        """The audio of a phrase in frames of 100 ms, or None while there is none."""
         phrase = text.strip()
         if phrase not in self._memory:
             path = self._path(phrase)
@@ -128,7 +129,7 @@ def recorded_filler() -> list[rtc.AudioFrame]:
 
 
 def read_frames(path: Path) -> list[rtc.AudioFrame]:
-    """A 16-bit WAV file in frames of 20 ms; at most 30 s of it."""
+    """A 16-bit WAV file in frames of 100 ms; at most 30 s of it."""
     with wave.open(str(path), "rb") as audio:
         rate, channels, width = audio.getframerate(), audio.getnchannels(), audio.getsampwidth()
         if width != _SAMPLE_BYTES:

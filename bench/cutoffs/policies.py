@@ -97,9 +97,14 @@ class Ours:
             reply_s = min(reply_s, silence.late_s + self.settings.acknowledge_after_s)
         probability = None
         if self.settings.turn_model and outlook(silence.case.said) is Outlook.OPEN:
-            # It is asked when the pause is reported, or at the final if that comes later.
+            # It is asked when the pause is reported, or at the final if that comes later; before
+            # that, where a reply to the final was begun some time ago.
             asked_at = max(noticed, final_s) - silence.late_s
-            probability = silence.end_of_turn(self.model, asked_at)
+            early_at = final_s + self.settings.judge_after_s - silence.late_s
+            if 0 <= early_at < asked_at:
+                probability = silence.end_of_turn(self.model, early_at)
+            if probability is None or probability < LIKELY:
+                probability = silence.end_of_turn(self.model, asked_at)
         evidence = Evidence(
             text=silence.case.said,
             end_of_turn=probability,

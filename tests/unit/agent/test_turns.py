@@ -63,10 +63,12 @@ class Model:
         self.closed = True
 
 
-def detector_of(clock: Clock, model: Model | None = None) -> TurnDetector:
+def detector_of(
+    clock: Clock, model: Model | None = None, settings: TurnSettings = SETTINGS
+) -> TurnDetector:
     """A detector whose caller fell silent just now, with the model listening."""
     detector = TurnDetector(
-        settings=SETTINGS, open_model=(lambda: model) if model else None, clock=clock
+        settings=settings, open_model=(lambda: model) if model else None, clock=clock
     )
     detector.hear(
         rtc.AudioFrame.create(sample_rate=16_000, num_channels=1, samples_per_channel=320)
@@ -112,6 +114,39 @@ async def test_the_model_is_asked_only_where_the_words_leave_it_open(
     assert (model.asked > 0) is asked
     await detector.aclose()
     assert model.closed
+
+
+@pytest.mark.parametrize(
+    ("probability", "spoke_on_s", "asked"),
+    [
+        (0.9, 0.0, 1),  # its word is there when the pause is certain
+        (0.1, 0.0, 2),  # it knows better by then
+        (0.9, 0.1, 2),  # it had judged what was not yet the end
+    ],
+)
+async def test_the_model_is_asked_as_soon_as_a_reply_is_begun_ahead(
+    probability: float, spoke_on_s: float, asked: int
+) -> None:
+    clock, model = Clock(), Model(probability)
+    detector = detector_of(clock, model, SETTINGS.model_copy(update={"judge_after_s": 0.0}))
+    reply = detector.reply_asked(STATEMENT)
+    detector.reply_over(reply)
+    while not model.asked:
+        await asyncio.sleep(0)
+    clock.now += spoke_on_s
+    detector.ended_at = clock.now
+    await over_after(detector, clock, STATEMENT, 1.0)
+    assert model.asked == asked
+
+
+@pytest.mark.parametrize("text", [QUESTION, ""])
+async def test_where_the_words_decide_the_model_is_not_asked_ahead(text: str) -> None:
+    clock, model = Clock(), Model(0.9)
+    detector = detector_of(clock, model, SETTINGS.model_copy(update={"judge_after_s": 0.0}))
+    detector.reply_asked(text)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not model.asked
 
 
 async def test_a_model_that_does_not_answer_is_not_waited_for(
