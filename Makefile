@@ -22,8 +22,10 @@ test: setup  ## lint, types and all tests: unit, wire, real rooms and real telep
 	@$(PY) scripts/test_parts.py & parts=$$!; \
 	  $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy; checked=$$?; \
 	  wait $$parts && exit $$checked
-	@$(PY) -m pytest tests/unit -n 2
-	@$(PY) -m pytest tests/wire tests/fault -n 4 -m "not alone"  # most of it is waiting
+	@$(PY) scripts/test_parts.py bridge & bridge=$$!; \
+	  { $(PY) -m pytest tests/unit -n 2 && \
+	    $(PY) -m pytest tests/wire tests/fault -n 4 -m "not alone"; } || { kill $$bridge; exit 1; }; \
+	  wait $$bridge
 	@$(PY) -m pytest tests/wire -m alone
 	@$(PY) -m pytest tests/room
 	@$(PY) -m pytest tests/browser
