@@ -35,7 +35,8 @@ from bench.run import ALONE, FULL, QUICK, Bench, Plan
 from caller.errors import CallerError
 from caller.voice import Voice
 from demo import debian, sip_bridge
-from demo.media_server import ROOT, MediaServerError
+from demo.binaries import ROOT
+from demo.media_server import MediaServerError
 from demo.network import NoNetworkInterface, ensure_interface
 from demo.processes import ProcessError
 

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from agent.config import ConfigError, Settings
 from agent.providers import build_realtime, make_llm, make_stt, make_tts
 from agent.routes import TRANSPORTS, RealtimeRoute
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 from gateway.config import BrainConfig, GatewayConfig, SimConfig
 from gateway.server import Gateway
 

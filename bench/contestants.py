@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.environment import PEERS_PYTHON
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from bench.delays import Shift
 from bench.environment import LOCK
 from bench.plot import bars, curves
 from bench.results import Run, percentile
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 from demo.media_server import VERSION as SERVER_VERSION
 
 FILE = ROOT / "docs" / "benchmarks.md"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 
 LOCK = Path(__file__).with_name("peers.lock")
 FOLDER = ROOT / ".parley" / "bench-venv"

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.config import load_settings
 from bench.document import circumstances
 from bench.hedging import SEED, TURNS, Cell
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 
 _TOLERANCE = 1.1
 """A hundredth of the turns is two: chance."""

@@ -16,7 +16,7 @@ from livekit.plugins import aigateway
 from bench.abilities import KEY, RECORDING, Table, probe
 from bench.encodings import RATE_HZ, Encoded, measure
 from caller.wer import wer
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 from gateway.config import LOCAL_MODELS, GatewayConfig
 from gateway.server import Gateway
 

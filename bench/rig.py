@@ -16,6 +16,7 @@ import aiohttp
 
 from bench.profiles import Profile
 from demo import media_server
+from demo.binaries import ROOT
 from demo.processes import Child, ProcessError
 from demo.stack import HOST, Ports
 
@@ -80,7 +81,7 @@ class Rig:
             "LIVEKIT_LOG_LEVEL": "INFO",
             "BENCH_GATEWAY": self.gateway_url,
             "LOCAL_GATEWAY_URL": self.gateway_url,
-            "PYTHONPATH": str(media_server.ROOT),
+            "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }
         log = self.folder / f"{name}.log"
@@ -106,7 +107,7 @@ class Rig:
     def _server_command(self) -> list[str]:
         ports = self._ports
         options = {
-            "--config": str(media_server.ROOT / "livekit.yaml"),
+            "--config": str(ROOT / "livekit.yaml"),
             "--bind": HOST,
             "--node-ip": HOST,
             "--port": str(ports.livekit),

@@ -5,20 +5,20 @@ Standard library only: set-up runs before anything is installed.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from . import binaries
+from .binaries import BUILT, ROOT
+
 VERSION = "1.13.5"
 """Newest version that builds with a plain `go install` (later ones have replace directives)."""
 
-ROOT = Path(__file__).resolve().parent.parent
-_BUILT = ROOT / ".parley" / "bin" / "livekit-server"
+_BUILT = BUILT / "livekit-server"
 _MODULE = f"github.com/livekit/livekit-server/cmd/server@v{VERSION}"
 _IMAGE = f"livekit/livekit-server:v{VERSION}"
-_BUILD_TIMEOUT_S = 1800
 _DOCKER_TIMEOUT_S = 20
 
 
@@ -28,11 +28,7 @@ class MediaServerError(Exception):
 
 def find() -> Path | None:
     """The binary: `LIVEKIT_SERVER_BIN`, `livekit-server` on PATH, or the one built here."""
-    if configured := os.environ.get("LIVEKIT_SERVER_BIN"):
-        return Path(configured)
-    if on_path := shutil.which("livekit-server"):
-        return Path(on_path)
-    return _BUILT if _BUILT.exists() else None
+    return binaries.find("livekit-server", variable="LIVEKIT_SERVER_BIN", built=_BUILT)
 
 
 def command() -> list[str]:
@@ -70,21 +66,13 @@ def ensure(say: Callable[[str], None]) -> None:
     say(f"building livekit-server {VERSION} with Go, once (1 to 3 minutes)")
     target = _BUILT.parent
     target.mkdir(parents=True, exist_ok=True)
-    env = os.environ | {"GOBIN": str(target), "GOFLAGS": "-mod=mod"}
-    build = subprocess.run(
-        ["go", "install", _MODULE],  # noqa: S607 - the Go on PATH is the one the user chose
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=_BUILD_TIMEOUT_S,
-        check=False,
-    )
-    if build.returncode != 0:
-        last = build.stderr.strip().splitlines()[-1:] or ["go install failed"]
+    try:
+        binaries.build(["install", _MODULE], env={"GOBIN": str(target), "GOFLAGS": "-mod=mod"})
+    except binaries.BuildError as e:
         raise MediaServerError(
-            f"Building livekit-server failed: {last[0]}. Check the network, or put "
+            f"Building livekit-server failed: {e}. Check the network, or put "
             "`livekit-server` on PATH."
-        )
+        ) from None
     (target / "server").replace(_BUILT)
 
 

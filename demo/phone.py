@@ -33,7 +33,8 @@ from caller.sip.sdp import CODECS, Codec
 from caller.voice import Voice
 
 from . import debian, sip_bridge
-from .media_server import ROOT, MediaServerError
+from .binaries import ROOT
+from .media_server import MediaServerError
 from .network import NoNetworkInterface, ensure_interface
 from .processes import ProcessError
 from .run import RECORDINGS, SCRIPT

@@ -18,7 +18,8 @@ from caller.errors import CallerError
 from caller.script import Script, load_script
 from caller.voice import Voice
 
-from .media_server import ROOT, MediaServerError
+from .binaries import ROOT
+from .media_server import MediaServerError
 from .network import NoNetworkInterface, ensure_interface
 from .processes import ProcessError
 from .stack import Ports, Stack, StackConfig

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import debian, redis
-from .media_server import ROOT
+from . import binaries, debian, redis
+from .binaries import BUILT, ROOT
 
 VERSION = "1.8.0"
-_BUILT = ROOT / ".parley" / "bin" / f"livekit-sip-{VERSION}"
+_BUILT = BUILT / f"livekit-sip-{VERSION}"
 _FOLDER = ROOT / ".parley" / "build" / "sip"
 _MODULE = ROOT / "deploy" / "sip" / "go.mod"
 _PACKAGE = "github.com/livekit/sip/cmd/livekit-sip"
-_BUILD_TIMEOUT_S = 1800
 _LIBRARIES = ("opus", "opusfile", "soxr")
 _DEBIAN = ("gcc", "libc6-dev", "libopus-dev", "libopusfile-dev", "libsoxr-dev", "pkg-config")
 
@@ -35,7 +33,6 @@ class BridgeConfig:
         host: Address for SIP and RTP; it is also what other phones are told.
         sip_port: UDP and TCP port of SIP.
         rtp_ports: First and last UDP port of RTP; a call takes one.
-        health_port: Its health page.
         redis: Redis, as host:port.
         livekit_url: The LiveKit server.
         api_key: Its key.
@@ -77,11 +74,7 @@ class BridgeConfig:
 
 def find() -> Path | None:
     """The binary: `LIVEKIT_SIP_BIN`, `livekit-sip` on PATH, or the one built here."""
-    if configured := os.environ.get("LIVEKIT_SIP_BIN"):
-        return Path(configured)
-    if on_path := shutil.which("livekit-sip"):
-        return Path(on_path)
-    return _BUILT if _BUILT.exists() else None
+    return binaries.find("livekit-sip", variable="LIVEKIT_SIP_BIN", built=_BUILT)
 
 
 def ensure(say: Callable[[str], None]) -> None:
@@ -111,19 +104,14 @@ def _build(say: Callable[[str], None]) -> None:
     _BUILT.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(_MODULE, _FOLDER / "go.mod")
     built = _FOLDER / "livekit-sip"
-    run = subprocess.run(
-        ["go", "build", "-mod=mod", "-ldflags=-s -w", "-o", str(built), _PACKAGE],  # noqa: S607 - the Go on PATH is the one the user chose
-        cwd=_FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=_BUILD_TIMEOUT_S,
-        check=False,
-    )
-    if run.returncode != 0:
-        last = (run.stderr.strip().splitlines() or ["go build failed"])[-1]
-        raise BridgeError(
-            f"Building livekit-sip failed: {last}. Check the network, or put `livekit-sip` on PATH."
+    try:
+        binaries.build(
+            ["build", "-mod=mod", "-ldflags=-s -w", "-o", str(built), _PACKAGE], cwd=_FOLDER
         )
+    except binaries.BuildError as e:
+        raise BridgeError(
+            f"Building livekit-sip failed: {e}. Check the network, or put `livekit-sip` on PATH."
+        ) from None
     built.replace(_BUILT)
 
 

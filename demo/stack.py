@@ -23,6 +23,7 @@ from agent.config import load_settings
 from agent.web.server import WebServer
 
 from . import media_server, redis, sip_bridge
+from .binaries import ROOT
 from .processes import Child, ProcessError
 
 HOST = "127.0.0.1"
@@ -232,14 +233,14 @@ class Stack:
 
     def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
         log = self.folder / f"{name}.log"
-        child = Child(name, command, env=env, log=log, cwd=media_server.ROOT)
+        child = Child(name, command, env=env, log=log, cwd=ROOT)
         self._children.append(child)
         return child
 
     def _server_command(self) -> list[str]:
         ports = self.config.ports
         options = {
-            "--config": str(media_server.ROOT / "livekit.yaml"),
+            "--config": str(ROOT / "livekit.yaml"),
             "--bind": HOST,
             "--node-ip": HOST,
             "--port": str(ports.livekit),

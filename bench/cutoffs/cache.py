@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.config import TurnSettings
 from bench.cutoffs.measure import Point
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 
 SOURCES = (
     "bench/cutoffs/*.py", "bench/profiles.py", "agent/commit.py", "agent/words.py",

@@ -15,7 +15,7 @@ import numpy as np
 from caller.activity import Activity, Samples, level_dbfs, speech_bounds
 from caller.audio import EAR_RATE, read_wav, resample
 from caller.voice import Voice
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 
 RECORDING = ROOT / "tests" / "audio" / "two_cities.wav"
 RECORDED = (

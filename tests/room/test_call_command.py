@@ -16,7 +16,7 @@ import pytest_asyncio
 from livekit import api
 from livekit.agents.utils import shortuuid
 
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 from tests.room.media import API_KEY, API_SECRET, Media, running_media
 
 COMMAND = "import typer; from caller.cli import call; typer.run(call)"

@@ -20,7 +20,7 @@ from agent.speech.acknowledge import ACKNOWLEDGEMENTS
 from caller.activity import Span
 from caller.ears import Ears
 from caller.room import Caller
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 from demo.processes import Child
 from demo.stack import HOST, Ports, Stack, StackConfig
 from tests.wer import wer

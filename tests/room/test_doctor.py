@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 from demo.stack import Stack
 
 TIMEOUT_S = 120

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.media_server import ROOT
+from demo.binaries import ROOT
 from demo.processes import Child
 from demo.stack import Stack
 
