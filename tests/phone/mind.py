@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from aiohttp import web
 
@@ -18,14 +16,14 @@ from gateway.wire.openai_chat import (
     decode_request,
 )
 from gateway.wire.strict_json import dumps
+from tests.model_server import ModelServer
 
-HOST = "127.0.0.1"
 SCREENING_TOOL, MACHINE = "save_prediction", "machine-vm"
 
 
 @dataclass
-class Mind:
-    """An OpenAI-compatible server.
+class Mind(ModelServer):
+    """Thinks as the local brain does, unless it was told what to do.
 
     It goes by what was asked and not by counting: a reply is also written ahead of the turn's end,
     and written again when the transcript changes.
@@ -37,37 +35,15 @@ class Mind:
 
     calls: dict[str, CallTool] = field(default_factory=dict)
     requests: list[ChatRequest] = field(default_factory=list)
-    url: str = ""
-    _runner: web.AppRunner | None = None
-
-    async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._answer)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, 0)
-        await site.start()
-        assert site._server is not None
-        port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # a real server has sockets
-        self.url = f"http://{HOST}:{port}/v1"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
 
     def heard(self, since: int) -> str:
         """Everything that callers said in the newest conversation that began after `since`."""
         messages = self.requests[-1].messages if len(self.requests) > since else ()
         return " ".join(m.text for m in messages if m.role == "user")
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        asked = decode_request(await request.read(), limits=Limits())
+    async def answer(self, body: bytes, response: web.StreamResponse) -> None:
+        """Do as decided, at once."""
+        asked = decode_request(body, limits=Limits())
         self.requests.append(asked)
         action = self._decide(asked)
         encoder = ChunkEncoder(request_id="mind", created_s=0, model=asked.model)
@@ -78,11 +54,7 @@ class Mind:
                 index=0, call_id="call_1", name=action.name, arguments=dumps(action.arguments)
             )
             parts = [encoder.delta(call), encoder.finish("tool_calls")]
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        response.force_close()  # no connection outlives its test
-        await response.prepare(request)
         await response.write(b"".join([*parts, b"data: [DONE]\n\n"]))
-        return response
 
     def _decide(self, asked: ChatRequest) -> Say | CallTool:
         if SCREENING_TOOL in asked.tools:
