@@ -30,9 +30,8 @@ _FULL_LOAD = 0.7
 
 def build_server(settings: Settings) -> AgentServer:
     """The worker process, not yet connected."""
-    os.environ.setdefault(
-        loop_monitor.ENV_WARN_THRESHOLD_MS, _BLOCKED_MS
-    )  # job processes inherit it
+    # Job processes inherit it.
+    os.environ.setdefault(loop_monitor.ENV_WARN_THRESHOLD_MS, _BLOCKED_MS)
     server = AgentServer(
         ws_url=settings.livekit_url,
         api_key=settings.livekit_api_key,

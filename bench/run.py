@@ -118,7 +118,7 @@ class Bench:
                 for c in self._contestants
             ]
             run = Run(profile=self._profile, floor=floor, results=results)
-            caller = _Calls(rig, lines, self._voice, self._plan, workers, self._say)
+            caller = _Calls(rig, lines, self._voice, self._plan, workers)
             await self._hold(caller, foreign, run)
             return run
 
@@ -183,7 +183,7 @@ class Bench:
 
 
 class _Calls:
-    """Calls a contestant and adds what was measured to its result."""
+    """Calls contestants, one at a time."""
 
     def __init__(
         self,
@@ -192,14 +192,12 @@ class _Calls:
         voice: Voice,
         plan: Plan,
         workers: dict[str, Child],
-        say: Callable[[str], None],
     ) -> None:
         self._rig = rig
         self._lines = lines
         self._voice = voice
         self._plan = plan
         self._workers = workers
-        self._say = say
 
     async def call(self, contestant: Contestant) -> Result:
         """Hold one call; what goes wrong in it is the contestant's failure, not the run's."""
@@ -232,19 +230,14 @@ class _Calls:
         ) as caller:
             await caller.wait_for_agent()
             conversation = Conversation(caller, lines=self._lines, requests=self._rig.llm_requests)
-            turns: list[Turn] = []
-            try:
-                async with TreeUsage(pid) as usage:
-                    await conversation.hold(self._plan.steps, turns.append)
-            finally:
-                result.turns += turns
-        result.call_s += usage.elapsed_s
-        result.cpu_s += usage.cpu_s
+            async with TreeUsage(pid) as usage:
+                await conversation.hold(self._plan.steps, result.turns.append)
+        result.call_s = usage.elapsed_s
+        result.cpu_s = usage.cpu_s
         result.pss_mb.append(usage.pss_mb)
         if contestant.ours:
-            result.account_ms += differences(
-                records_of(self._workers[contestant.name].log, room), turns
-            )
+            records = records_of(self._workers[contestant.name].log, room)
+            result.account_ms = differences(records, result.turns)
 
     async def _joined(self, contestant: Contestant, result: Result, room: str) -> None:
         grants = api.VideoGrants(room_join=True, room=room)
@@ -273,7 +266,7 @@ class _Calls:
         for line in child.log.read_text().splitlines():
             if line.startswith("{"):
                 result.turns.append(Turn(kind="plain", **json.loads(line)))
-        result.call_s += time.monotonic() - started
+        result.call_s = time.monotonic() - started
 
 
 def _progress(index: str, name: str, result: Result) -> str:

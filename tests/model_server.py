@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +11,7 @@ from aiohttp import web
 HOST = "127.0.0.1"
 
 
-class ModelServer:
+class ModelServer(ABC):
     """Use as an async context manager. `url` is its base URL while it runs."""
 
     url = ""
