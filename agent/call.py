@@ -38,13 +38,16 @@ from .observe.record import TurnRecord
 from .observe.transport import TransportEstimate
 from .observe.waterfall import Waterfall
 from .phone.assistant import PhoneAssistant
+from .phone.line import RATE as LINE_RATE
 from .phone.line import Line
 from .phone.screening import screen
 from .presence import Presence
 from .providers import build_llm, build_realtime, build_stt, build_tts
 from .shared_health import board_of, shared_board
+from .speech.captions import PACED
 from .speech.phrases import PhraseCache
 from .speech.plain import without_markdown
+from .speech.playout import Playout
 from .tools.store import Store
 from .turns import TurnDetector, open_turn_model, turn_handling
 from .wording import WordingAgent
@@ -66,6 +69,8 @@ _INPUT_RATE = 16_000
 """What VAD, turn model and recognisers want. At the framework's 24 kHz each of them resamples every
 frame for itself: a third of a call's CPU. A realtime model wants those 24."""
 _REALTIME_RATE = 24_000
+_OUTPUT_RATE = 24_000
+"""What most voices have; others are resampled."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,8 @@ class Call:
         turns = self._turn_detector()
         hedges = self._hedge_ledger()
         session = self._session(turns)
+        playout = Playout(sample_rate=LINE_RATE if self.line else _OUTPUT_RATE)
+        session.output.audio = playout
         waterfall = Waterfall(
             session,
             lambda record: _tell_turn(record, publisher),
@@ -135,6 +142,7 @@ class Call:
         assistant = self._assistant(turns, waterfall)
         _close_plugins_after(session, self.ctx)
         _close_room_after(session, self.ctx)
+        self.ctx.add_shutdown_callback(playout.aclose)
         publisher = self._publisher(session, assistant, hedges)
         presence = self._presence(session)
         presence.watch()
@@ -145,6 +153,7 @@ class Call:
             # Whoever may send data could ask a session host for the instructions and the history.
             session_host=False,
         )
+        playout.start(self.ctx.room)
         presence.start()
         if self.line:
             self.line.attend(session)
@@ -218,6 +227,8 @@ class Call:
             audio_input=room_io.AudioInputOptions(
                 sample_rate=rate, frame_size_ms=settings.turn.input_frame_ms
             ),
+            audio_output=False,  # Playout's
+            text_output=PACED,
             text_input=text,
             close_on_disconnect=False,  # Presence decides
         )

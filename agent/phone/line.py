@@ -11,6 +11,7 @@ from livekit.agents import AgentSession, JobContext, room_io
 from livekit.agents.utils.participant import wait_for_participant_attribute
 
 from ..config import Settings, TurnSettings
+from ..speech.captions import PACED
 from .keypad import Keypad
 from .limits import Limits
 from .settings import PhoneSettings
@@ -81,7 +82,8 @@ class Line:
         """
         return room_io.RoomOptions(
             audio_input=room_io.AudioInputOptions(frame_size_ms=FRAME_MS, sample_rate=rate),
-            audio_output=room_io.AudioOutputOptions(sample_rate=RATE),
+            audio_output=False,  # Playout's
+            text_output=PACED,
             text_input=text,
             participant_identity=self.identity,
             participant_kinds=[rtc.ParticipantKind.PARTICIPANT_KIND_SIP],
