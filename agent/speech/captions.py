@@ -20,13 +20,14 @@ from .playout import Playback, Playout
 PACED = room_io.TextOutputOptions(sync_transcription=False)
 """For a room: what is shown comes paced, and is sent at once."""
 
-_USUAL_RATE = 16.0
-"""Letters in a second of voice, before the call's own voice has said anything (Piper: 15 to 18)."""
+_USUAL_RATE = 19.0
+"""Letters in a second of voice, before the call's own voice has said anything (Piper: 19 to 21)."""
 _DIGIT = 4.0
 """Letters that are heard for a digit."""
 _LEARNED_FROM_S = 1.0
 """Voice that must have been heard to know its pace."""
-_AGAIN_S = 0.02
+_LEAST_WAIT_S = 0.02
+"""Where the voice comes slower than it is heard, a word that is due may not be there yet."""
 
 _WORD = re.compile(r"\s*(?:[^\s\u3040-\u9fff]+|[\u3040-\u9fff])")
 """A word with the space before it; scripts without spaces are shown sign by sign."""
@@ -72,7 +73,7 @@ class Captions:
             if (left_s := letters / self._rate - heard_s) <= 0:
                 return
             moving = segment.begun and not playout.paused
-            await playout.moved(max(left_s, _AGAIN_S) if moving else None)
+            await playout.moved(max(left_s, _LEAST_WAIT_S) if moving else None)
 
     def _learn(self, reading: _Reading, segment: Playback) -> None:
         """How fast the voice is, from a segment of which all has come."""

@@ -38,10 +38,6 @@ class Source(Protocol):
     """`rtc.AudioSource`, as far as it is used here; mono."""
 
     @property
-    def sample_rate(self) -> int:
-        """Samples a second."""
-
-    @property
     def queued_duration(self) -> float:
         """Seconds that it holds and has not played."""
 

@@ -33,8 +33,6 @@ class Speaker:
         queue_s: What it wants to hold.
     """
 
-    sample_rate = RATE
-
     def __init__(self, *, queue_s: float = 0.2) -> None:
         self.played = bytearray()
         self.fails = False
