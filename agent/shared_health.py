@@ -136,7 +136,9 @@ class SharedBoard:
     async def _run(self) -> None:
         from redis.exceptions import RedisError
 
-        while True:
+        me = asyncio.current_task()
+        # The client uses Python 3.11's `wait_for`, which can swallow a cancellation.
+        while me and not me.cancelling():
             try:
                 async with asyncio.timeout(2 * _TIMEOUT_S):
                     await self._exchange()

@@ -172,6 +172,41 @@ async def test_redis_that_hangs_dies_and_forgets_delays_nothing(
     assert "canary" not in caplog.text + str([record.__dict__ for record in caplog.records])
 
 
+class Swallows:
+    """A client that is done in the moment it is cancelled, and forgets that: so does `wait_for`.
+
+    It does so once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self._swallowed = False
+
+    async def eval(self, *_: object) -> list[str]:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self._swallowed:
+                raise
+            self._swallowed = True
+        return []
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_client_that_swallows_a_cancellation_keeps_no_board_from_closing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board, client = SharedBoard("redis://127.0.0.1:1/0"), Swallows()
+    monkeypatch.setattr(board, "_redis", client)
+    board.start()
+    await client.asked.wait()
+    async with asyncio.timeout(10):
+        await board.aclose()
+
+
 async def test_without_redis_a_worker_knows_what_it_found_out(tmp_path: Path) -> None:
     async with worker(Redis(tmp_path)) as alone:
         alone.mark(ROUTE, down_s=60)
