@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
@@ -54,19 +54,28 @@ class Show:
         await showing
 
 
+def play(act: Callable[[Show], Awaitable[None]]) -> Show:
+    """Let something be played and shown, in virtual time."""
+
+    async def main() -> Show:
+        show = Show()
+        await act(show)
+        await show.playout.aclose()
+        return show
+
+    return virtual_time.run(main())
+
+
 def letters(text: str) -> int:
     return sum(sign.isalpha() for sign in text)
 
 
 @pytest.mark.parametrize("length_s", [1.5, 2.5, 6.0])
 def test_words_are_shown_as_they_are_heard(length_s: float) -> None:
-    async def main() -> Show:
-        show = Show()
+    async def act(show: Show) -> None:
         await show.say(TEXT, sound=[length_s])
-        await show.playout.aclose()
-        return show
 
-    show = virtual_time.run(main())
+    show = play(act)
     assert show.text == TEXT
     before = 0
     for at_s, word in show.shown:
@@ -76,13 +85,10 @@ def test_words_are_shown_as_they_are_heard(length_s: float) -> None:
 
 
 def test_a_pause_in_the_sound_shows_no_words() -> None:
-    async def main() -> Show:
-        show = Show()
+    async def act(show: Show) -> None:
         await show.say(TEXT, sound=[1.2, 3.0, 1.2])
-        await show.playout.aclose()
-        return show
 
-    show = virtual_time.run(main())
+    show = play(act)
     assert show.text == TEXT
     assert not [word for at_s, word in show.shown if 1.3 < at_s < 4.1]
     assert any(at_s < 1.2 for at_s, _ in show.shown)
@@ -90,25 +96,21 @@ def test_a_pause_in_the_sound_shows_no_words() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
 def test_who_interrupts_has_seen_what_was_heard(share: float) -> None:
-    async def main() -> Show:
-        show = Show()
+    async def act(show: Show) -> None:
         showing = show.begin(pieces(TEXT))
         await show.playout.capture_frame(voice(2.0))
         show.playout.flush()
         await asyncio.sleep(2.0 * share)
         show.playout.clear_buffer()
         await showing
-        await show.playout.aclose()
-        return show
 
-    show = virtual_time.run(main())
+    show = play(act)
     assert TEXT.startswith(show.text)
     assert letters(show.text) == pytest.approx(share * letters(TEXT), abs=3)
 
 
 def test_nothing_is_shown_while_the_agent_is_paused() -> None:
-    async def main() -> Show:
-        show = Show()
+    async def act(show: Show) -> None:
         showing = show.begin(pieces(TEXT))
         await show.playout.capture_frame(voice(2.0))
         show.playout.flush()
@@ -119,28 +121,22 @@ def test_nothing_is_shown_while_the_agent_is_paused() -> None:
         assert show.text == seen
         show.playout.resume()
         await showing
-        await show.playout.aclose()
-        return show
 
-    assert virtual_time.run(main()).text == TEXT
+    assert play(act).text == TEXT
 
 
 def test_words_without_a_sound_are_not_shown() -> None:
-    async def main() -> Show:
-        show = Show()
+    async def act(show: Show) -> None:
         await show.say("Nobody says this.", sound=[])
         await show.say(TEXT, sound=[1.0])
-        await show.playout.aclose()
-        return show
 
-    assert virtual_time.run(main()).text == TEXT
+    assert play(act).text == TEXT
 
 
 def test_the_pace_is_learned_from_what_the_voice_has_said() -> None:
     """A text that is still being written is shown at the pace of the reply before."""
 
-    async def main() -> Show:
-        show = Show()
+    async def act(show: Show) -> None:
         await show.say("a" * 30 + " " + "b" * 30, sound=[60 / LETTERS_PER_S])
         show.shown.clear()
         showing = show.begin(pieces("six ten ", "and more", every_s=1.0))
@@ -149,10 +145,8 @@ def test_the_pace_is_learned_from_what_the_voice_has_said() -> None:
         await asyncio.sleep(0.4)
         show.playout.clear_buffer()
         await showing
-        await show.playout.aclose()
-        return show
 
-    assert [word for _, word in virtual_time.run(main()).shown] == ["six"]
+    assert [word for _, word in play(act).shown] == ["six"]
 
 
 @pytest.mark.parametrize(
@@ -166,17 +160,14 @@ def test_the_pace_is_learned_from_what_the_voice_has_said() -> None:
     ],
 )
 def test_what_is_shown_is_what_was_written(texts: list[str]) -> None:
-    async def main() -> Show:
-        show = Show()
+    async def act(show: Show) -> None:
         showing = show.begin(pieces(*texts, every_s=0.01))
         await show.playout.capture_frame(voice(0.5))
         show.playout.flush()
         await showing
         _ = await show.playout.wait_for_playout()
-        await show.playout.aclose()
-        return show
 
-    show = virtual_time.run(main())
+    show = play(act)
     assert show.text == "".join(texts)
     whole = {"", *"".join(texts).split()}
     assert all(word.strip() in whole for _, word in show.shown if word.isascii())
@@ -187,16 +178,14 @@ def test_a_text_that_fails_is_told() -> None:
         yield "One "
         raise RuntimeError("no more")
 
-    async def main() -> None:
-        show = Show()
+    async def act(show: Show) -> None:
         showing = show.begin(broken())
         await show.playout.capture_frame(voice(0.5))
         show.playout.flush()
         with pytest.raises(RuntimeError, match="no more"):
             await showing
-        await show.playout.aclose()
 
-    virtual_time.run(main())
+    play(act)
 
 
 def test_a_console_has_no_playout() -> None:
