@@ -13,6 +13,9 @@ import psutil
 
 SAMPLE_S = 0.25
 """A process that lives for less may go uncounted."""
+_QUIET = 0.1
+"""Share of the machine that others may take where times are about to be measured."""
+_QUIET_PATIENCE_S = 90.0
 
 
 class TreeUsage:
@@ -108,6 +111,19 @@ class ForeignLoad:
         share = foreign / ((now - self._began) * (os.cpu_count() or 1))
         self._busy, self._began, self._before = busy, now, own
         return max(0.0, share)
+
+
+async def quiet_machine() -> bool:
+    """Wait until others leave the machine to us for a second; False when they never did."""
+    async with ForeignLoad() as foreign:
+        try:
+            async with asyncio.timeout(_QUIET_PATIENCE_S):
+                while True:
+                    await asyncio.sleep(1.0)
+                    if foreign.lap() <= _QUIET:
+                        return True
+        except TimeoutError:
+            return False
 
 
 def _busy_s() -> float:

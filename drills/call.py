@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from livekit.agents.utils import shortuuid
 
+from bench.usage import quiet_machine
 from caller.activity import Span
 from caller.ears import Ears
 from caller.errors import CallerError
@@ -72,6 +73,7 @@ class Range:
                 break
             if attempt < TRIES:
                 self.say(f"once more: {', '.join(drill.id for drill in again)}")
+                await quiet_machine()
         return list(held.values())
 
     async def hold(self, drills: Sequence[Drill]) -> list[Drilled]:

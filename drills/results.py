@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from drills.cases import Drill, Line
 
 _ALIKE = 0.8
-"""Share of its letters, in order, that make a word the same word."""
+"""Share of their letters, in order, that make words the same words."""
 
 
 @dataclass(kw_only=True)
@@ -83,11 +83,11 @@ class Drilled:
         return words_lost(self.line.text, self.understood)
 
 
-def sounds_like(word: str, heard: str) -> bool:
-    """Whether a word was heard, as well as a small recogniser spells names ("boss on")."""
-    letters = "".join(_words(heard))
-    windows = (letters[at : at + len(word)] for at in range(len(letters)))
-    return any(SequenceMatcher(None, word, window).ratio() >= _ALIKE for window in windows)
+def sounds_like(wanted: str, heard: str) -> bool:
+    """Whether words were heard, as well as a small recogniser spells names ("boss on")."""
+    sought, letters = "".join(_words(wanted)), "".join(_words(heard))
+    windows = (letters[at : at + len(sought)] for at in range(len(letters)))
+    return any(SequenceMatcher(None, sought, window).ratio() >= _ALIKE for window in windows)
 
 
 def words_lost(reference: str, heard: str) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,10 @@ from agent.web.server import PAGE, WebServer
 from caller.voice import Voice
 from demo.stack import Ports, Stack, StackConfig
 from tests.browser.visitor import Visitor, wav
+from tests.real_time import (
+    in_real_time,
+    quiet_before_another_try,  # noqa: F401 - a fixture that tests get by being here
+)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -40,14 +43,7 @@ Arrive = Callable[..., Awaitable[Visitor]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.timeout(180))
-            if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
-                # Real time on a shared machine: what fails twice in a row fails.
-                item.add_marker(pytest.mark.flaky(reruns=1))
-                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    in_real_time(items, Path(__file__).parent, timeout_s=180, reruns=1)
 
 
 @pytest.fixture(autouse=True)

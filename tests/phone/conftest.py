@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,10 @@ from demo.phone import Extension, connect_number
 from demo.processes import ProcessError
 from demo.stack import Ports, Stack, StackConfig
 from tests.phone.mind import Mind
+from tests.real_time import (
+    in_real_time,
+    quiet_before_another_try,  # noqa: F401 - a fixture that tests get by being here
+)
 from tests.session_loop import no_leaked_tasks
 
 MAX_CALLS = 4
@@ -43,14 +46,7 @@ SECOND = "200"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.timeout(240, func_only=True))
-            # Real time on a shared machine: what fails twice in a row fails.
-            item.add_marker(pytest.mark.flaky(reruns=1))
-            if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
-                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    in_real_time(items, Path(__file__).parent, timeout_s=240, reruns=1)
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)

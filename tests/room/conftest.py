@@ -6,7 +6,6 @@ One stack serves all tests of a session, so these tests share one event loop.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,15 @@ from caller.ears import Ears
 from caller.room import Caller
 from caller.voice import Voice
 from demo.stack import Ports, Stack, StackConfig
+from tests.real_time import (
+    in_real_time,
+    quiet_before_another_try,  # noqa: F401 - a fixture that tests get by being here
+)
 from tests.session_loop import no_leaked_tasks
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.timeout(180))
-            # Real time on a shared machine: what fails three times in a row fails.
-            item.add_marker(pytest.mark.flaky(reruns=2))
-            if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
-                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    in_real_time(items, Path(__file__).parent, timeout_s=180, reruns=2)
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)

