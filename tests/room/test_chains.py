@@ -41,7 +41,8 @@ MEANWHILE = re.compile(r"(let me see|let me have a look|(1|one) moment,? please)
 GUARD_PHRASES = ("FILLER", "FILLER_AGAIN", "APOLOGY", "BROKE_OFF", "CANNOT_HEAR", "GIVE_UP")
 """All the same: what is kept is made in the first call, which has better to do with two cores."""
 KEPT = len((PHRASE, "Sure,", *ACKNOWLEDGEMENTS))
-QUIET_MS = 1500
+REPLY_OVER_MS = 2600
+"""Longer than any silence that a reply may have inside."""
 ROUTES = {"stt": "whisper-tiny.en", "llm": "brain", "tts": "piper-joe:joe"}
 DIES = {
     "stt": {"stage": "stt", "do": "reset", "at": {"word": 3}},
@@ -185,7 +186,7 @@ async def ask(place: Place, caller: Caller, ears: Ears, *, dies: str) -> tuple[s
     """
     await set_faults(place, [DIES[dies]] if dies else [])
     spoken = await caller.say(JOKE)
-    await caller.hear_reply(silence_ms=QUIET_MS)
+    await caller.hear_reply(silence_ms=REPLY_OVER_MS)
     spans = [span for span in caller.ear.activity.spans if span.end > spoken.end_s]
     silences = [round(gap, 2) for gap in gaps(spoken.end_s, spans)]
     logger.info("%s: silences of %s s", dies or "well", silences)
