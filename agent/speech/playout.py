@@ -1,9 +1,9 @@
-"""What the agent says, played into the room: it stops at once, and goes on where it stopped.
+"""What the agent says, played into the room: it stops at once, and goes on with the same word.
 
 The framework's own output looks at a pause only between two frames of 50 ms, and what the room's
 source had not played by then (up to 0.25 s) is lost to a caller who only coughed. Here a pause
 empties the source there and then; the samples that nobody heard are kept, and a reply that goes on
-begins with them.
+does so a word before them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import contextlib
 import time
 from typing import Protocol
 
+import numpy as np
 from livekit import rtc
 from livekit.agents import utils
 from livekit.agents.voice import io
 
+from .again import COVERED_S, begin_again
 from .voiced import VoicedTime
 
 _QUEUE_MS = 200
@@ -28,7 +30,7 @@ _LEAST_S = 0.02
 _BLOCK_S = 0.01
 """The source plays whole blocks; what is left of a reply would be heard before the next."""
 _KEPT_S = 1.0
-"""Sound that is kept after the source was given it, in case that it must be given again."""
+"""Sound that is kept after the source was given it: what it holds, and what is said again."""
 
 _TRACK = "agent_voice"
 _SAMPLE_BYTES = 2
@@ -74,6 +76,7 @@ class Playback:
         self._pcm = bytearray()
         self._dropped = 0  # bytes from its beginning that are not kept any more
         self._given = 0  # bytes from its beginning that the source was given
+        self._repeated = 0  # bytes from its beginning that have been said again where need was
         self.begun = False
         """Whether the source was given any of it."""
 
@@ -118,6 +121,15 @@ class Playback:
     def take_back(self, unheard_s: float) -> None:
         """The newest seconds that the source was given were not heard."""
         self._given = max(self._dropped, self._given - self._bytes(unheard_s))
+
+    def go_back(self) -> None:
+        """Say again what was covered by the noise of the pause, but nothing a third time."""
+        stopped = self._given
+        start = max(self._repeated, self._dropped, stopped - self._bytes(COVERED_S))
+        heard = self._pcm[start - self._dropped : stopped - self._dropped]
+        again = begin_again(np.frombuffer(heard, dtype=np.int16), sample_rate=self._rate)
+        self._given -= again * _SAMPLE_BYTES
+        self._repeated = max(self._repeated, stopped)
 
     @property
     def _left(self) -> int:
@@ -204,8 +216,10 @@ class Playout(io.AudioOutput):
         self._tell()
 
     def resume(self) -> None:
-        """Go on with what was not heard."""
+        """Go on with what was not heard, from the word before it."""
         super().resume()
+        if self.paused and self._playing:
+            self._playing.go_back()
         self.paused = False
         self._tell()
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
+from livekit import rtc
 from livekit.agents.voice.io import PlaybackFinishedEvent
 
 from agent.speech.playout import Playback, Playout
@@ -106,6 +107,41 @@ def test_pauses_one_after_the_other_lose_nothing() -> None:
         _ = await room.playout.wait_for_playout()
 
     assert bytes(play(act).speaker.played) == said[0]
+
+
+WORD_S, GAP_S = 0.3, 0.06
+
+
+def words(count: int) -> rtc.AudioFrame:
+    word, gap = np.frombuffer(voice(WORD_S).data, dtype=np.int16), np.zeros(round(GAP_S * RATE))
+    return frame(np.concatenate([part for _ in range(count) for part in (word, gap)]))
+
+
+def test_a_word_that_was_cut_is_said_again_but_not_a_third_time() -> None:
+    sound = words(4)
+    said, word = bytes(sound.data), round((WORD_S + GAP_S) * RATE) * 2
+    heard: list[int] = []
+
+    async def act(room: Room) -> None:
+        await room.playout.capture_frame(sound)
+        room.playout.flush()
+        for lasts_s in (WORD_S + GAP_S + 0.22, 0.25):
+            await asyncio.sleep(lasts_s)
+            room.playout.pause()
+            await asyncio.sleep(0.5)
+            heard.append(len(room.speaker.played))
+            room.playout.resume()
+            room.playout.resume()
+        event = await room.playout.wait_for_playout()
+        assert event.playback_position == pytest.approx(len(said) / 2 / RATE, abs=0.01)
+
+    played = bytes(play(act).speaker.played)
+    first, second = heard
+    begins = played[first:second]
+    assert played[:first] == said[:first]
+    start = said.index(begins)
+    assert word - round(GAP_S * RATE) * 2 <= start <= word, "from the gap before the second word"
+    assert played[second:].startswith(said[start + len(begins) :])
 
 
 @pytest.mark.parametrize("paused", [False, True])
