@@ -10,20 +10,22 @@ import pytest_asyncio
 
 from bench.usage import quiet_machine
 
+_RERUNS = 2
+"""What fails three times in a row fails."""
 
-def in_real_time(items: list[pytest.Item], folder: Path, *, timeout_s: int, reruns: int) -> None:
+
+def in_real_time(items: list[pytest.Item], folder: Path, *, timeout_s: int) -> None:
     """Mark the tests of a folder: they share one event loop, and others share their machine.
 
     Args:
         items: The session's tests.
         folder: Those below it are marked.
         timeout_s: What a test may take; what its fixtures take is theirs.
-        reruns: What fails once more often than this in a row fails.
     """
     for item in items:
         if item.path.is_relative_to(folder):
             item.add_marker(pytest.mark.timeout(timeout_s, func_only=True))
-            item.add_marker(pytest.mark.flaky(reruns=reruns))
+            item.add_marker(pytest.mark.flaky(reruns=_RERUNS))
             if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
                 item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 

@@ -43,7 +43,7 @@ Arrive = Callable[..., Awaitable[Visitor]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    in_real_time(items, Path(__file__).parent, timeout_s=180, reruns=1)
+    in_real_time(items, Path(__file__).parent, timeout_s=180)
 
 
 @pytest.fixture(autouse=True)

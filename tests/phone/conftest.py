@@ -46,7 +46,7 @@ SECOND = "200"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    in_real_time(items, Path(__file__).parent, timeout_s=240, reruns=1)
+    in_real_time(items, Path(__file__).parent, timeout_s=240)
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)

@@ -24,7 +24,7 @@ from tests.session_loop import no_leaked_tasks
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    in_real_time(items, Path(__file__).parent, timeout_s=180, reruns=2)
+    in_real_time(items, Path(__file__).parent, timeout_s=180)
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
