@@ -20,6 +20,8 @@ from tests.browser.visitor import TABLET, Visitor
 from tests.browser.wire import Wire
 
 OFFLINE_S = 10.0
+REJOIN_S = 3.0
+"""Longer than an agent that has left is waited for."""
 REGISTER_S = 60.0
 
 
@@ -60,9 +62,12 @@ async def keeps_the_call(visitor: Visitor, wire: Wire) -> None:
     await expect(visitor.notice).to_have_count(0)
     await visitor.asks_and_is_answered()
 
-    # The server refuses to resume, so the client joins anew.
-    await visitor.page.evaluate("parley.call.room.simulateScenario('resume-reconnect')")
-    await visitor.until("() => parley.call.room.state !== 'connected'")
+    # The client is to join anew instead of resuming, and cannot do so at once.
+    await visitor.page.evaluate("parley.call.room.engine.fullReconnectOnNext = true")
+    wire.cut()
+    await asyncio.sleep(REJOIN_S)
+    assert await visitor.page.evaluate("!parley.call.agent")
+    wire.mend()
     await visitor.until("() => parley.call.room.state === 'connected' && parley.call.agent")
     await visitor.asks_and_is_answered()
     assert await visitor.page.evaluate("parley.call.room.getSid()") == room

@@ -257,7 +257,12 @@ export class Call {
     this.enter("waiting");
     clearTimeout(this.agentTimer);
     // An agent that hangs up leaves a moment before the room is closed.
-    this.agentTimer = window.setTimeout(() => this.events.notice("agent-left"), AGENT_GRACE_MS);
+    this.agentTimer = window.setTimeout(() => this.tellAgentLeft(), AGENT_GRACE_MS);
+  }
+
+  private tellAgentLeft(): void {
+    // A room that is joined anew is empty at first; who is in it shows when it is there again.
+    if (this.room.state === ConnectionState.Connected) this.events.notice("agent-left");
   }
 
   private showAgent(): void {
