@@ -142,9 +142,8 @@ export class Call {
 
   /** Look for the agent again from now on, after the caller chose to wait. */
   waitForAgent(): void {
-    clearTimeout(this.agentTimer);
     const timeoutS = this.seat?.agent_within_s ?? AGENT_TIMEOUT_S;
-    this.agentTimer = window.setTimeout(() => this.events.notice("no-agent"), timeoutS * 1000);
+    this.missAgentAfter(timeoutS * 1000, "no-agent");
   }
 
   private async join(seat: Seat, track: LocalAudioTrack | null): Promise<void> {
@@ -255,14 +254,16 @@ export class Call {
     if (this.leaving || this.agent) return;
     for (const line of this.captions.all) this.captions.finish(line.id);
     this.enter("waiting");
-    clearTimeout(this.agentTimer);
     // An agent that hangs up leaves a moment before the room is closed.
-    this.agentTimer = window.setTimeout(() => this.tellAgentLeft(), AGENT_GRACE_MS);
+    this.missAgentAfter(AGENT_GRACE_MS, "agent-left");
   }
 
-  private tellAgentLeft(): void {
-    // A room that is joined anew is empty at first; who is in it shows when it is there again.
-    if (this.room.state === ConnectionState.Connected) this.events.notice("agent-left");
+  private missAgentAfter(ms: number, cause: Cause): void {
+    clearTimeout(this.agentTimer);
+    this.agentTimer = window.setTimeout(() => {
+      // A room that is joined anew is empty at first; `reconnected` looks who is in it.
+      if (this.room.state === ConnectionState.Connected) this.events.notice(cause);
+    }, ms);
   }
 
   private showAgent(): void {
