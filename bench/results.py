@@ -10,11 +10,8 @@ from typing import Any
 
 from bench.lines import Kind
 from bench.profiles import Profile
+from bench.usage import MAX_FOREIGN_LOAD
 from caller.floor import Floor
-
-MAX_FOREIGN_LOAD = 0.10
-"""Share of all cores that processes which are not ours may take, in any call, before the numbers
-are called invalid."""
 
 
 @dataclass(kw_only=True)

@@ -20,9 +20,9 @@ from bench.call import Conversation
 from bench.contestants import Contestant
 from bench.lines import CALL, Lines, Step, render
 from bench.profiles import Profile
-from bench.results import MAX_FOREIGN_LOAD, Result, Run, Turn
+from bench.results import Result, Run, Turn
 from bench.rig import API_KEY, Rig
-from bench.usage import ForeignLoad, TreeUsage
+from bench.usage import MAX_FOREIGN_LOAD, ForeignLoad, TreeUsage
 from caller.errors import CallerError
 from caller.floor import measure_floor
 from caller.room import Caller

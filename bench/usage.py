@@ -13,8 +13,9 @@ import psutil
 
 SAMPLE_S = 0.25
 """A process that lives for less may go uncounted."""
-_QUIET = 0.1
-"""Share of the machine that others may take where times are about to be measured."""
+MAX_FOREIGN_LOAD = 0.10
+"""Share of all cores that processes which are not ours may take, in any call, before the numbers
+are called invalid."""
 _QUIET_PATIENCE_S = 90.0
 
 
@@ -113,17 +114,13 @@ class ForeignLoad:
         return max(0.0, share)
 
 
-async def quiet_machine() -> bool:
-    """Wait until others leave the machine to us for a second; False when they never did."""
-    async with ForeignLoad() as foreign:
-        try:
-            async with asyncio.timeout(_QUIET_PATIENCE_S):
-                while True:
-                    await asyncio.sleep(1.0)
-                    if foreign.lap() <= _QUIET:
-                        return True
-        except TimeoutError:
-            return False
+async def quiet_machine() -> None:
+    """Wait until others leave the machine to us for a second, or have not done so for long."""
+    with contextlib.suppress(TimeoutError):
+        async with ForeignLoad() as foreign, asyncio.timeout(_QUIET_PATIENCE_S):
+            await asyncio.sleep(1.0)
+            while foreign.lap() > MAX_FOREIGN_LOAD:  # noqa: ASYNC110 - nothing else to await
+                await asyncio.sleep(1.0)
 
 
 def _busy_s() -> float:
